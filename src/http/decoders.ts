@@ -1,0 +1,117 @@
+import Type, { type TSchema } from 'typebox'
+import { invalidParam, missingParam } from '../errors.ts'
+import {
+  type DeviceId, type EventId, parseEventId, parseRoomAlias, parseRoomId, parseServerName, parseUserId, type RoomAlias,
+  type RoomId, type ServerName, type UserId,
+} from '../protocol/identifiers.ts' // prettier-ignore
+
+/**
+ * Reads one path or query parameter: what was sent (all values of that name; none: absent), percent-decoded. Throws the
+ * `MatrixError` that the spec has for what is wrong.
+ */
+export type Decoder<T> = (values: readonly string[], name: string) => T
+
+export type Decoders = Readonly<Record<string, Decoder<unknown>>>
+
+export type Decoded<D extends Decoders> = { readonly [Name in keyof D]: D[Name] extends Decoder<infer T> ? T : never }
+
+/** Identifiers and other short strings: 255 bytes, as the spec has it. */
+const identifierLimitBytes = 255
+
+function one(values: readonly string[], name: string): string {
+  const value = values[0]
+  if (value === undefined) throw missingParam(name)
+  return value
+}
+
+function checked<T>(parse: (text: string) => T | null): Decoder<T> {
+  return (values, name) => {
+    const parsed = parse(one(values, name))
+    if (parsed === null) throw invalidParam(`${name} is not valid`)
+    return parsed
+  }
+}
+
+/** Any string of at most 255 bytes. */
+export const string: Decoder<string> = checked(text =>
+  Buffer.byteLength(text) <= identifierLimitBytes && text.isWellFormed() ? text : null,
+)
+
+/** Any string of at most 64 KiB: inline filters. */
+export const longString: Decoder<string> = checked(text => (text.length <= 65_536 && text.isWellFormed() ? text : null))
+
+export const userId: Decoder<UserId> = checked(parseUserId)
+export const roomId: Decoder<RoomId> = checked(parseRoomId)
+export const eventId: Decoder<EventId> = checked(parseEventId)
+export const roomAlias: Decoder<RoomAlias> = checked(parseRoomAlias)
+export const serverName: Decoder<ServerName> = checked(parseServerName)
+
+/** A room ID or an alias, as `/join` takes it. */
+export const roomIdOrAlias: Decoder<RoomId | RoomAlias> = checked(text => parseRoomId(text) ?? parseRoomAlias(text))
+
+// A device ID is any string; the brand only says where it came from.
+export const deviceId: Decoder<DeviceId> = (values, name) => string(values, name) as DeviceId
+
+/** A whole number in decimal digits, between the bounds. */
+export function integer(bounds: { min?: number; max?: number } = {}): Decoder<number> {
+  return (values, name) => {
+    const text = one(values, name)
+    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
+    if (!Number.isSafeInteger(value)) throw invalidParam(`${name} must be an integer`)
+    if (value < (bounds.min ?? -Infinity) || value > (bounds.max ?? Infinity)) throw invalidParam(`${name} is out of range`)
+    return value
+  }
+}
+
+/** How many results: absent gives `byDefault`, more than `most` is clamped, negative is refused. */
+export function limit(byDefault: number, most: number): Decoder<number> {
+  const whole = integer({ min: 0 })
+  return (values, name) => (values.length === 0 ? byDefault : Math.min(whole(values, name), most))
+}
+
+export const boolean: Decoder<boolean> = (values, name) => {
+  const text = one(values, name)
+  if (text === 'true') return true
+  if (text === 'false') return false
+  throw invalidParam(`${name} must be true or false`)
+}
+
+export function oneOf<const T extends string>(...choices: readonly T[]): Decoder<T> {
+  // The cast only lets `includes` take any string; what it finds is one of the choices.
+  return checked(text => ((choices as readonly string[]).includes(text) ? (text as T) : null))
+}
+
+/** `undefined` where the parameter is absent. */
+export function optional<T>(decoder: Decoder<T>): Decoder<T | undefined> {
+  return (values, name) => (values.length === 0 ? undefined : decoder(values, name))
+}
+
+export function withDefault<T>(decoder: Decoder<T>, byDefault: T): Decoder<T> {
+  return (values, name) => (values.length === 0 ? byDefault : decoder(values, name))
+}
+
+/** Every value of a repeated parameter; at most 100. */
+export function list<T>(decoder: Decoder<T>): Decoder<readonly T[]> {
+  return (values, name) => {
+    if (values.length > 100) throw invalidParam(`${name} is given too often`)
+    return values.map(value => decoder([value], name))
+  }
+}
+
+/** Body schemas for identifiers, of the branded types. */
+export const schemas = {
+  userId: identifier<UserId>(parseUserId),
+  roomId: identifier<RoomId>(parseRoomId),
+  eventId: identifier<EventId>(parseEventId),
+  roomAlias: identifier<RoomAlias>(parseRoomAlias),
+  serverName: identifier<ServerName>(parseServerName),
+  /** Any string of at most `bytes` bytes of UTF-8. */
+  text: (bytes: number) => Type.Refine(Type.String({ maxLength: bytes }), text => Buffer.byteLength(text) <= bytes),
+  /** Any JSON object. */
+  object: Type.Record(Type.String(), Type.Any()),
+}
+
+function identifier<Id extends string>(parse: (text: string) => Id | null) {
+  const checkedString: TSchema = Type.Refine(Type.String(), text => parse(text) !== null)
+  return Type.Unsafe<Id>(checkedString)
+}

@@ -1,0 +1,147 @@
+import pg from 'pg'
+import { type Logger } from '../log.ts'
+import { DatabaseError, strippedError } from './database-error.ts'
+
+/** How to reach a Postgres: a `postgres://` URL or the parts of one. `host` may be the folder of a Unix socket. */
+export type Connection =
+  | { readonly url: string }
+  | { readonly host: string; readonly port: number; readonly user: string; readonly database: string }
+
+/** Limits of every connection, in milliseconds. */
+export const STATEMENT_TIMEOUT_MS = 30_000
+export const LOCK_TIMEOUT_MS = 5_000
+export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
+export const CONNECT_TIMEOUT_MS = 5_000
+/** Silence after which the kernel starts to probe a TCP connection; with libuv's ten probes a dead one is found in 15 s. */
+const KEEP_ALIVE_DELAY_MS = 5_000
+
+const INT8 = 20
+const INT8_ARRAY = 1016
+const DATE = 1082
+
+function safeInteger(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new RangeError('the database holds an integer beyond 2^53')
+  return value
+}
+
+function safeIntegerArray(text: string): (number | null)[] {
+  const body = text.slice(1, -1)
+  return body === '' ? [] : body.split(',').map((item) => (item === 'NULL' ? null : safeInteger(item)))
+}
+
+/** Numbers for `bigint` (all of ours are below 2^53; a larger one throws), `YYYY-MM-DD` for dates (node-pg would make them
+ *  midnight of the machine's time zone) and node-pg's own parsers for the rest. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
+    if (format !== 'binary' && oid === INT8) return safeInteger
+    if (format !== 'binary' && oid === INT8_ARRAY) return safeIntegerArray
+    if (oid === DATE) return String
+    return pg.types.getTypeParser(oid, format)
+  },
+} as pg.CustomTypesConfig // The declared type has one overload per oid; the runtime contract is (oid, format) => parser.
+
+/** What each connection is opened with. */
+export function clientConfig(connection: Connection): pg.ClientConfig {
+  return {
+    ...('url' in connection ? { connectionString: connection.url } : connection),
+    application_name: 'lethe',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+    types,
+  }
+}
+
+type Method = (this: unknown, ...parameters: unknown[]) => unknown
+
+/** The same method, whose errors are stripped whether they come by callback or by promise. */
+function stripping(method: Method): Method {
+  return function (...parameters) {
+    const callback = parameters.at(-1)
+    if (typeof callback === 'function') {
+      parameters[parameters.length - 1] = (error: unknown, ...rest: unknown[]): unknown =>
+        // Called as node-pg would have called it.
+        (callback as Method).call(undefined, error == null ? error : strippedError(error), ...rest)
+      return method.apply(this, parameters)
+    }
+    const result = method.apply(this, parameters)
+    if (!(result instanceof Promise)) return result
+    return result.catch((error: unknown) => {
+      throw strippedError(error)
+    })
+  }
+}
+
+/** Texts that were declared with `statement()`, and their names. */
+const statementNames = new Map<string, string>()
+
+/** Declares that `text` is sent as the prepared statement `name` by every connection from now on.
+ *  Throws when the name is taken by another text or longer than Postgres keeps. */
+export function nameStatement(name: string, text: string): void {
+  if (name.length > 63) throw new Error(`statement name too long: ${name}`)
+  const known = statementNames.get(text)
+  if (known === name) return
+  if (known !== undefined) throw new Error(`statements ${known} and ${name} have the same text`)
+  for (const other of statementNames.values()) {
+    if (other === name) throw new Error(`two statements are called ${name}`)
+  }
+  statementNames.set(text, name)
+}
+
+// node-pg declares `query` and `connect` with a dozen overloads; at run time each is one function of these shapes.
+const plainQuery = pg.Client.prototype.query as unknown as Method
+const plainConnect = pg.Client.prototype.connect as unknown as Method
+const plainPoolConnect = pg.Pool.prototype.connect as unknown as Method
+
+const strippingQuery = stripping(plainQuery)
+
+/** node-pg's client with two changes: its errors are stripped, and statements declared with `statement()` are prepared
+ *  once per connection. */
+class StorageClient extends pg.Client {}
+Object.defineProperties(StorageClient.prototype, {
+  query: {
+    value: function (this: unknown, ...parameters: unknown[]): unknown {
+      const text = parameters[0]
+      const name = typeof text === 'string' && Array.isArray(parameters[1]) ? statementNames.get(text) : undefined
+      if (name !== undefined) parameters[0] = { name, text }
+      return strippingQuery.apply(this, parameters)
+    },
+  },
+  connect: { value: stripping(plainConnect) },
+})
+
+/** node-pg's pool over `StorageClient`. */
+class StoragePool extends pg.Pool {}
+Object.defineProperty(StoragePool.prototype, 'connect', { value: stripping(plainPoolConnect) })
+
+/** A pool of `size` connections whose losses are logged and never end the process. */
+export function openPool(connection: Connection, log: Logger, size: number): pg.Pool {
+  const pool = new StoragePool({ ...clientConfig(connection), Client: StorageClient, max: size, idleTimeoutMillis: 60_000 })
+  const report = (error: unknown): void => reportLoss(log, error)
+  // An idle client reports to the pool; one that is checked out, between two queries, only to itself.
+  pool.on('error', report)
+  pool.on('connect', (client) => client.on('error', report))
+  return pool
+}
+
+/** One connection outside the pool, connected: for LISTEN, for the committer, for pipelined reads. Its loss is logged;
+ *  `end` is emitted as well. With `pipeline` statements are sent without waiting for the answers to earlier ones. */
+export async function openClient(
+  connection: Connection,
+  log: Logger,
+  options: { readonly pipeline?: boolean } = {},
+): Promise<pg.Client> {
+  const client = new StorageClient({ ...clientConfig(connection), pipeline: options.pipeline === true })
+  client.on('error', (error) => reportLoss(log, error))
+  await client.connect()
+  return client
+}
+
+function reportLoss(log: Logger, error: unknown): void {
+  const stripped = strippedError(error)
+  log.warn('A database connection was lost', { code: stripped instanceof DatabaseError ? stripped.code : 'UNKNOWN' })
+}

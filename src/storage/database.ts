@@ -1,0 +1,171 @@
+import { CompiledQuery, Kysely, PostgresDialect, type IsolationLevel, type Transaction } from 'kysely'
+import type pg from 'pg'
+import { type Logger } from '../log.ts'
+import { nameStatement, openClient, openPool, type Connection } from './client.ts'
+import { DatabaseError, strippedError } from './database-error.ts'
+import { type Tables } from './tables.ts'
+
+export { openClient, type Connection } from './client.ts'
+export { DatabaseError } from './database-error.ts'
+
+/** What a function that only reads takes: a `Database`'s `kysely` or a `Tx`. It has no `insertInto` and its like, so a
+ *  function that writes says so in its signature. (`sql` templates and `with` could still write: both live in storage/.) */
+export type Reader = Pick<
+  Kysely<Tables>,
+  'selectFrom' | 'selectNoFrom' | 'with' | 'withRecursive' | 'fn' | 'case' | 'getExecutor' | 'isTransaction'
+>
+
+/** An open transaction: what a function that writes takes. The pool does not satisfy it. */
+export type Tx = Transaction<Tables>
+
+/** An open database. */
+export interface Database {
+  /** Raw connections; errors that come out of them are `DatabaseError` already. */
+  readonly pool: pg.Pool
+  readonly kysely: Kysely<Tables>
+  /** What it was opened with, for connections outside the pool (`openClient`). */
+  readonly connection: Connection
+  /** Waits for running statements, then closes every connection. A second call waits for the first. */
+  close(): Promise<void>
+}
+
+/** Connections a pool may open unless the settings say otherwise. */
+export const DEFAULT_POOL_SIZE = 20
+
+/** Opens a pool. Does not connect yet: the first statement does, and throws a `DatabaseError` when it cannot. */
+export function openDatabase(
+  connection: Connection,
+  log: Logger,
+  options: { readonly poolSize?: number } = {},
+): Database {
+  const pool = openPool(connection, log, options.poolSize ?? DEFAULT_POOL_SIZE)
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  const hotReads = new HotReads(() => openClient(connection, log, { pipeline: true }))
+  hotReadsOf.set(kysely, hotReads)
+  let closing: Promise<void> | null = null
+  return {
+    pool,
+    kysely,
+    connection,
+    close() {
+      // Kysely ends the pool only if it was used.
+      closing ??= Promise.all([hotReads.close(), pool.ended ? undefined : pool.end()]).then(() => undefined)
+      return closing
+    },
+  }
+}
+
+/** Times a transaction is run again after a serialisation failure or a deadlock. */
+export const DEFAULT_RETRIES = 3
+
+/**
+ * Runs `work` in one transaction and returns its result once that is committed. When `work` throws, everything is rolled
+ * back and the error rises. A serialisation failure or a deadlock runs `work` again, up to `retries` times, so it must not
+ * have effects outside the database. Throws `DatabaseError` for every failure of the database; one that `isUnavailable`
+ * may have happened during COMMIT, and then nobody knows the outcome.
+ */
+export async function transaction<T>(
+  db: Pick<Database, 'kysely'>,
+  work: (tx: Tx) => Promise<T>,
+  options: { readonly retries?: number; readonly isolation?: IsolationLevel; readonly readOnly?: boolean } = {},
+): Promise<T> {
+  let retriesLeft = options.retries ?? DEFAULT_RETRIES
+  for (;;) {
+    try {
+      let builder = db.kysely.transaction()
+      if (options.isolation !== undefined) builder = builder.setIsolationLevel(options.isolation)
+      if (options.readOnly === true) builder = builder.setAccessMode('read only')
+      return await builder.execute(work)
+    } catch (error) {
+      const stripped = strippedError(error)
+      if (!(stripped instanceof DatabaseError) || !stripped.isRetryable || retriesLeft <= 0) throw stripped
+      retriesLeft -= 1
+    }
+  }
+}
+
+/** A statement that is compiled once and prepared once per connection. */
+export interface Statement<Parameters extends readonly unknown[], Row> {
+  /** Runs it and returns all rows. Given `db.kysely` it goes out on the shared pipelined connection, so it must be a quick
+   *  read; given a `Tx` it runs inside it. */
+  run(reader: Reader, parameters: Parameters): Promise<Row[]>
+  /** The first row, or null when there is none. */
+  first(reader: Reader, parameters: Parameters): Promise<Row | null>
+  /** For a raw connection: `client.query(statement.query([…]))`. */
+  query(parameters: Parameters): { name: string; text: string; values: unknown[] }
+}
+
+/**
+ * Declares a hot read. `name` is unique in the process and at most 63 characters; `text` has `$1`, `$2`, … for the
+ * parameters. The types are the caller's promise about the text.
+ */
+export function statement<Parameters extends readonly unknown[], Row extends object>(
+  name: string,
+  text: string,
+): Statement<Parameters, Row> {
+  nameStatement(name, text)
+  const run = async (reader: Reader, parameters: Parameters): Promise<Row[]> => {
+    const hotReads = hotReadsOf.get(reader)
+    if (hotReads !== undefined) {
+      const rows = await hotReads.query(name, text, [...parameters])
+      // The row type is what the declaration promises about its text; a test of each statement holds it to that.
+      if (rows !== null) return rows as Row[]
+    }
+    const executor = reader.getExecutor()
+    const result = await executor.executeQuery(CompiledQuery.raw(text, [...parameters]))
+    return result.rows as Row[] // As above.
+  }
+  return {
+    run,
+    first: async (reader, parameters) => (await run(reader, parameters))[0] ?? null,
+    query: (parameters) => ({ name, text, values: [...parameters] }),
+  }
+}
+
+const hotReadsOf = new WeakMap<object, HotReads>()
+
+/** One pipelined connection that all hot reads outside transactions share: three times the reads per second of a pool,
+ *  because nobody waits for the answer before the next question is sent. */
+class HotReads {
+  readonly #open: () => Promise<pg.Client>
+  #client: Promise<pg.Client> | null = null
+  #closed = false
+
+  constructor(open: () => Promise<pg.Client>) {
+    this.#open = open
+  }
+
+  /** The rows, or null when the connection was lost or refused: then the caller asks the pool, which reads again or fails. */
+  async query(name: string, text: string, values: unknown[]): Promise<object[] | null> {
+    try {
+      const client = await this.#connected()
+      if (client === null) return null
+      const result = await client.query<object>({ name, text, values })
+      return result.rows
+    } catch (error) {
+      if (error instanceof DatabaseError && error.isUnavailable) return null
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const client = this.#client
+    this.#client = null
+    // A connection that never came up needs no closing; whoever asked for it was told.
+    await client?.then((open) => open.end()).catch(() => undefined)
+  }
+
+  async #connected(): Promise<pg.Client | null> {
+    if (this.#closed) return null
+    if (this.#client === null) {
+      const opening = this.#open()
+      this.#client = opening
+      const forget = (): void => {
+        if (this.#client === opening) this.#client = null
+      }
+      opening.then((client) => client.once('end', forget), forget)
+    }
+    return this.#client
+  }
+}

@@ -1,0 +1,278 @@
+import { type Generated, type GeneratedAlways } from 'kysely'
+
+/** The tables of sql/, as Kysely sees them. Dates are strings (YYYY-MM-DD), bigints are numbers. */
+export interface Tables {
+  server: {
+    only_row: Generated<boolean>
+    server_name: string
+    epoch: string
+    created_on: Generated<string>
+  }
+  log_head: {
+    only_row: Generated<boolean>
+    position: Generated<number>
+  }
+  log: {
+    position: number
+    kind: number
+    room_number: number | null
+    user_number: number | null
+    reference: number | null
+  }
+  users: {
+    user_number: GeneratedAlways<number>
+    user_id: string
+    is_local: boolean
+  }
+  accounts: {
+    user_number: number
+    password_hash: string | null
+    is_admin: Generated<boolean>
+    is_guest: Generated<boolean>
+    is_locked: Generated<boolean>
+    is_suspended: Generated<boolean>
+    is_deactivated: Generated<boolean>
+    is_erased: Generated<boolean>
+    created_on: Generated<string>
+  }
+  devices: {
+    user_number: number
+    device_id: string
+    display_name: string | null
+    last_seen_on: Generated<string>
+  }
+  access_tokens: {
+    token_hash: Buffer
+    user_number: number
+    device_id: string
+    expires_ts: number | null
+  }
+  refresh_tokens: {
+    token_hash: Buffer
+    user_number: number
+    device_id: string
+    successor_hash: Buffer | null
+    expires_ts: number | null
+  }
+  login_tokens: {
+    token_hash: Buffer
+    user_number: number
+    expires_ts: number
+  }
+  registration_tokens: {
+    token: string
+    uses_allowed: number | null
+    pending: Generated<number>
+    completed: Generated<number>
+    expires_ts: number | null
+  }
+  join_links: {
+    token_hash: Buffer
+    is_admin: Generated<boolean>
+    uses_allowed: Generated<number>
+    uses: Generated<number>
+    expires_ts: number
+  }
+  interactive_auth_sessions: {
+    session_hash: Buffer
+    operation: string
+    user_number: number | null
+    body_hash: Buffer
+    completed: Generated<string[]>
+    token: string | null
+    expires_ts: number
+  }
+  profiles: {
+    user_number: number
+    key: string
+    value: string
+  }
+  filters: {
+    user_number: number
+    filter_number: number
+    body: string
+  }
+  account_data: {
+    user_number: number
+    room_number: Generated<number>
+    type: string
+    content: string
+    position: number
+  }
+  rooms: {
+    room_number: number
+    room_id: string
+    version: string
+    head_version: Generated<number>
+    snapshot_number: number | null
+    forward_extremities: Generated<number[]>
+    depth: Generated<number>
+    oldest_position: Generated<number>
+    is_public: Generated<boolean>
+  }
+  event_types: {
+    type_number: GeneratedAlways<number>
+    type: string
+  }
+  state_keys: {
+    state_key_number: GeneratedAlways<number>
+    state_key: string
+  }
+  events: {
+    event_number: number
+    room_number: number
+    position: number | null
+    event_id: string
+    type_number: number
+    state_key_number: number | null
+    sender_number: number
+    flags: Generated<number>
+    depth: number
+    origin_server_ts: number
+    age_ts: number
+    snapshot_number: number | null
+    redacted_by: number | null
+    body: string
+  }
+  state_snapshots: {
+    snapshot_number: number
+    room_number: number
+    base_number: number | null
+    added: Generated<number[]>
+    removed: Generated<number[]>
+  }
+  current_state: {
+    room_number: number
+    type_number: number
+    state_key_number: number
+    event_number: number
+  }
+  state_changes: {
+    room_number: number
+    position: number
+    type_number: number
+    state_key_number: number
+    event_number: number | null
+  }
+  memberships: {
+    room_number: number
+    user_number: number
+    membership: string
+    event_number: number
+    position: number
+    is_forgotten: Generated<boolean>
+    stripped_state: string | null
+  }
+  event_relations: {
+    parent_id: string
+    child_number: number
+    room_number: number
+    rel_type: string
+  }
+  transactions: {
+    request_hash: Buffer
+    event_number: number | null
+    device_id: string | null
+    transaction_id: string
+    sent_on: Generated<string>
+  }
+  receipts: {
+    room_number: number
+    user_number: number
+    receipt_type: string
+    thread_id: Generated<string>
+    event_number: number
+    read_ts: number
+    position: number
+  }
+  room_aliases: {
+    alias: string
+    room_number: number
+    creator_number: number
+  }
+  to_device_messages: {
+    position: number
+    user_number: number
+    device_id: string
+    sender_number: number
+    type: string
+    content: string
+    sent_on: Generated<string>
+  }
+  device_keys: {
+    user_number: number
+    device_id: string
+    keys: string
+  }
+  one_time_keys: {
+    user_number: number
+    device_id: string
+    algorithm: string
+    key_id: string
+    key_number: GeneratedAlways<number | null>
+    key: string
+  }
+  fallback_keys: {
+    user_number: number
+    device_id: string
+    algorithm: string
+    key_id: string
+    key: string
+    is_used: Generated<boolean>
+  }
+  cross_signing_keys: {
+    user_number: number
+    usage: string
+    keys: string
+  }
+  key_signatures: {
+    target_number: number
+    target_key: string
+    signer_number: number
+    signer_key_id: string
+    signature: string
+  }
+  device_list_changes: {
+    user_number: number
+    position: number
+  }
+  key_backups: {
+    user_number: number
+    version: number
+    algorithm: string
+    auth_data: string
+    etag: Generated<number>
+    is_deleted: Generated<boolean>
+  }
+  backed_up_sessions: {
+    user_number: number
+    version: number
+    room_id: string
+    session_id: string
+    first_message_index: number
+    forwarded_count: number
+    is_verified: boolean
+    session_data: string
+  }
+  media: {
+    media_id: string
+    user_number: number
+    file_name: string | null
+    content_type: string | null
+    upload_name: string | null
+    size_bytes: number | null
+    sha256: Buffer | null
+    created_ts: number
+    expires_ts: number | null
+  }
+  media_thumbnails: {
+    media_id: string
+    width: number
+    height: number
+    method: string
+    is_animated: Generated<boolean>
+    file_name: string
+    content_type: string
+    size_bytes: number
+  }
+}
