@@ -163,7 +163,7 @@ export class HomeserverProcess {
     try {
       return readFileSync(this.settings.logFile, 'utf8').slice(-logTailBytes)
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+      if (codeOf(error) === 'ENOENT') return ''
       throw error
     }
   }
@@ -198,6 +198,12 @@ function endGroup(leader: number | undefined): void {
     process.kill(-leader, 'SIGKILL')
   } catch (error) {
     // Nothing was left, which is the rule.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    if (codeOf(error) !== 'ESRCH') throw error
   }
+}
+
+/** The code of a system error; null of anything else. Asks for the property only, because test runners give tests an
+ *  `Error` of their own that system errors are no instances of. */
+function codeOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : null
 }
