@@ -25,10 +25,7 @@ function checksum(text: string): string {
 }
 
 /** Builds a `Random` from its two sources; `integerBelow` must be uniform. */
-export function randomFrom(
-  bytes: (length: number) => Uint8Array,
-  integerBelow: (limit: number) => number,
-): Random {
+export function randomFrom(bytes: (length: number) => Uint8Array, integerBelow: (limit: number) => number): Random {
   return {
     bytes,
     integer: integerBelow,
@@ -48,8 +45,8 @@ export function randomFrom(
 
 /** The operating system's randomness. */
 export const systemRandom: Random = randomFrom(
-  (length) => randomBytes(length),
-  (limit) => randomInt(limit),
+  length => randomBytes(length),
+  limit => randomInt(limit),
 )
 
 /** True when `token` has the form that `Random.token(prefix)` makes and its checksum holds. */

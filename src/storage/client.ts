@@ -27,7 +27,7 @@ function safeInteger(text: string): number {
 
 function safeIntegerArray(text: string): (number | null)[] {
   const body = text.slice(1, -1)
-  return body === '' ? [] : body.split(',').map((item) => (item === 'NULL' ? null : safeInteger(item)))
+  return body === '' ? [] : body.split(',').map(item => (item === 'NULL' ? null : safeInteger(item)))
 }
 
 /** Numbers for `bigint` (all of ours are below 2^53; a larger one throws), `YYYY-MM-DD` for dates (node-pg would make them
@@ -120,11 +120,16 @@ Object.defineProperty(StoragePool.prototype, 'connect', { value: stripping(plain
 
 /** A pool of `size` connections whose losses are logged and never end the process. */
 export function openPool(connection: Connection, log: Logger, size: number): pg.Pool {
-  const pool = new StoragePool({ ...clientConfig(connection), Client: StorageClient, max: size, idleTimeoutMillis: 60_000 })
+  const pool = new StoragePool({
+    ...clientConfig(connection),
+    Client: StorageClient,
+    max: size,
+    idleTimeoutMillis: 60_000,
+  })
   const report = (error: unknown): void => reportLoss(log, error)
   // An idle client reports to the pool; one that is checked out, between two queries, only to itself.
   pool.on('error', report)
-  pool.on('connect', (client) => client.on('error', report))
+  pool.on('connect', client => client.on('error', report))
   return pool
 }
 
@@ -136,7 +141,7 @@ export async function openClient(
   options: { readonly pipeline?: boolean } = {},
 ): Promise<pg.Client> {
   const client = new StorageClient({ ...clientConfig(connection), pipeline: options.pipeline === true })
-  client.on('error', (error) => reportLoss(log, error))
+  client.on('error', error => reportLoss(log, error))
   await client.connect()
   return client
 }

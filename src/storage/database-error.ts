@@ -61,7 +61,12 @@ export class DatabaseError extends Error {
   /** True when the database is away, stopping or full: answer 503 and let the client try again. After such an error
    *  during COMMIT the outcome is unknown. */
   get isUnavailable(): boolean {
-    return this.code.startsWith('08') || /^(57P0[1-5]|53...)$/.test(this.code) || SOCKET_CODES.has(this.code) || this.code === 'CONNECTION'
+    return (
+      this.code.startsWith('08') ||
+      /^(57P0[1-5]|53...)$/.test(this.code) ||
+      SOCKET_CODES.has(this.code) ||
+      this.code === 'CONNECTION'
+    )
   }
 
   /** True when the same transaction may succeed if it is run again: serialisation failure or deadlock. */
@@ -80,7 +85,8 @@ function textOrNull(value: unknown): string | null {
 }
 
 /** node-pg reports a lost connection as plain errors with these texts. */
-const LOST = /^(Connection terminated|Client (was closed|has encountered a connection error)|timeout exceeded|Query read timeout|Cannot use a pool after)/
+const LOST =
+  /^(Connection terminated|Client (was closed|has encountered a connection error)|timeout exceeded|Query read timeout|Cannot use a pool after)/
 
 /** Turns whatever a driver threw into a `DatabaseError`; keeps errors that are one already, and errors of our own code
  *  that merely passed through (those without a code that the driver makes). */

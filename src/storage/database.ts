@@ -49,7 +49,7 @@ export function openDatabase(
     connection,
     close() {
       // Kysely ends the pool only if it was used.
-      closing ??= Promise.all([hotReads.close(), pool.ended ? undefined : pool.end()]).then(() => undefined)
+      closing ??= Promise.all([hotReads.close(), pool.ending ? undefined : pool.end()]).then(() => undefined)
       return closing
     },
   }
@@ -118,7 +118,7 @@ export function statement<Parameters extends readonly unknown[], Row extends obj
   return {
     run,
     first: async (reader, parameters) => (await run(reader, parameters))[0] ?? null,
-    query: (parameters) => ({ name, text, values: [...parameters] }),
+    query: parameters => ({ name, text, values: [...parameters] }),
   }
 }
 
@@ -153,7 +153,7 @@ class HotReads {
     const client = this.#client
     this.#client = null
     // A connection that never came up needs no closing; whoever asked for it was told.
-    await client?.then((open) => open.end()).catch(() => undefined)
+    await client?.then(open => open.end()).catch(() => undefined)
   }
 
   async #connected(): Promise<pg.Client | null> {
@@ -164,7 +164,7 @@ class HotReads {
       const forget = (): void => {
         if (this.#client === opening) this.#client = null
       }
-      opening.then((client) => client.once('end', forget), forget)
+      opening.then(client => client.once('end', forget), forget)
     }
     return this.#client
   }
