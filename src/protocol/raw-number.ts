@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue } from './json.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
 
 /** `JSON.rawJSON` and `JSON.isRawJSON`, which Node has and this project's `lib` does not describe yet. */
 interface RawJson {
@@ -18,13 +18,13 @@ export function rawNumber(text: string): JsonObject {
 }
 
 /** True for a value made by `rawNumber`, which to every other check looks like an object. */
-export function isRawNumber(value: unknown): value is JsonObject {
+export function isRawNumber(value: unknown): boolean {
   return rawJson.isRawJSON(value)
 }
 
 /** The text of a raw number as it was received; `null` for every other value. */
 export function rawNumberText(value: JsonValue | undefined): string | null {
-  if (!isRawNumber(value)) return null
+  if (!isJsonObject(value) || !isRawNumber(value)) return null
   const text = value['rawJSON']
   return typeof text === 'string' ? text : null
 }

@@ -34,7 +34,7 @@ export function signingKeyFromSeed(seed: Uint8Array, keyId: string): SigningKey 
   return {
     keyId,
     publicKey: encodeBase64(publicKey),
-    sign: (message) => encodeBase64(sign(null, bytesOf(message), key)),
+    sign: message => encodeBase64(sign(null, bytesOf(message), key)),
   }
 }
 
@@ -100,7 +100,7 @@ export function signingKeyIds(object: JsonObject, entity: string): string[] {
   if (!isJsonObject(signatures) || !Object.hasOwn(signatures, entity)) return []
   const ofEntity = signatures[entity]
   if (!isJsonObject(ofEntity)) return []
-  return Object.keys(ofEntity).filter((keyId) => keyId.startsWith('ed25519:') && typeof ofEntity[keyId] === 'string')
+  return Object.keys(ofEntity).filter(keyId => keyId.startsWith('ed25519:') && typeof ofEntity[keyId] === 'string')
 }
 
 function signatureOf(object: JsonObject, entity: string, keyId: string): string | null {
