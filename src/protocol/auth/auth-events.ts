@@ -39,11 +39,7 @@ export function authEventsFor(event: AuthSubject, version: RoomVersion): readonl
   }
   if (membership === 'join' && version.restrictedJoins) {
     const authorisingUser = event.content['join_authorised_via_users_server']
-    if (
-      typeof authorisingUser === 'string' &&
-      authorisingUser !== event.sender &&
-      authorisingUser !== event.stateKey
-    ) {
+    if (typeof authorisingUser === 'string' && authorisingUser !== event.sender && authorisingUser !== event.stateKey) {
       selection.push(['m.room.member', authorisingUser])
     }
   }
@@ -71,7 +67,7 @@ export function checkAuthEventsSelection(
 
   const cited = new Set(event.authEvents)
   const given = new Set(authEvents.map(authEvent => authEvent.eventId))
-  if (cited.size !== given.size || !given.isSubsetOf(cited)) {
+  if (cited.size !== given.size || [...given].some(id => !cited.has(id))) {
     return refuse(version, 'auth_events.selection', 'not all of the auth events are at hand')
   }
 

@@ -1,24 +1,15 @@
 import { type Event } from '../event.ts'
 import { type ServerName } from '../identifiers.ts'
-import { type JsonObject } from '../json.ts'
 
 /** The state against which an event is authorised: the create event and whatever else `authEventsFor` asks for. */
 export interface AuthState {
   get(type: string, stateKey: string): Event | undefined
 }
 
-/**
- * What the rules need to know about signatures, found out beforehand where the keys are. What is not told counts as
- * not signed.
- */
-export interface SignatureFacts {
-  /** True if the event under authorisation carries a valid signature of that server. */
+/** What the rules need to know and cannot find out, for the keys of servers are elsewhere. */
+export interface AuthoriseOptions {
+  /** True if the event carries a valid signature of that server. Without it, no server but the sender's has signed. */
   isSignedBy?(server: ServerName): boolean
-  /**
-   * True if any signature in a third-party invite's `signed` object is valid under one of these public keys, which come
-   * from the content of the `m.room.third_party_invite` event (unpadded base64).
-   */
-  isThirdPartyInviteSigned?(signed: JsonObject, publicKeys: readonly string[]): boolean
 }
 
 /** A user's membership, `leave` for somebody who has never been in the room. */

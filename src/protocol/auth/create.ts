@@ -40,18 +40,3 @@ export function authoriseCreate(event: Event, version: RoomVersion): Verdict {
   // v1–v10 1.5, v11 1.4, v12 1.5
   return allowed
 }
-
-/** The user who made the room: the create event's sender, or before room version 11 whoever its content names. */
-export function creatorOf(create: Event, version: RoomVersion): string | null {
-  if (version.implicitRoomCreator) return create.sender
-  const creator = create.content['creator']
-  return typeof creator === 'string' ? creator : null
-}
-
-/** The users with infinite power in room version 12 and later; nobody in earlier versions. */
-export function privilegedCreators(create: Event, version: RoomVersion): ReadonlySet<string> {
-  if (!version.privilegedCreators) return new Set()
-  const additional = create.content['additional_creators']
-  const named = Array.isArray(additional) ? additional.filter(user => typeof user === 'string') : []
-  return new Set([create.sender, ...named])
-}

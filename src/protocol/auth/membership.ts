@@ -1,9 +1,9 @@
 import { type Event, type Verdict, allowed } from '../event.ts'
-import { parseUserId, serverNameOf } from '../identifiers.ts'
+import { type UserId, parseUserId, serverNameOf } from '../identifiers.ts'
+import { type JsonValue } from '../json.ts'
+import { type PowerLevels, roomCreators } from '../power-levels.ts'
 import { type RoomVersion } from '../room-versions.ts'
-import { type AuthState, type SignatureFacts, joinRuleOf, membershipOf } from './auth-state.ts'
-import { creatorOf } from './create.ts'
-import { type Power } from './power.ts'
+import { type AuthState, type AuthoriseOptions, joinRuleOf, membershipOf } from './auth-state.ts'
 import { refuse } from './rules.ts'
 import { authoriseThirdPartyInvite } from './third-party-invite.ts'
 
@@ -11,12 +11,11 @@ import { authoriseThirdPartyInvite } from './third-party-invite.ts'
 interface Membership {
   readonly event: Event
   /** The user whose membership the event sets. */
-  readonly target: string
+  readonly target: UserId
   readonly create: Event
   readonly state: AuthState
-  readonly power: Power
+  readonly power: PowerLevels
   readonly version: RoomVersion
-  readonly facts: SignatureFacts
 }
 
 /**
@@ -27,25 +26,26 @@ export function authoriseMembership(
   event: Event,
   create: Event,
   state: AuthState,
-  power: Power,
+  power: PowerLevels,
   version: RoomVersion,
-  facts: SignatureFacts,
+  options: AuthoriseOptions,
 ): Verdict {
   const membership = event.content['membership']
   // v1–v5, v12 5.1; v6–v11 4.1
-  if (event.stateKey === null) return refuse(version, 'member.properties', 'it has no state key')
+  const target = parseUser(event.stateKey)
+  if (target === null) return refuse(version, 'member.properties', 'its state key is not a user')
   if (membership === undefined) return refuse(version, 'member.properties', 'it has no membership')
 
   // v8–v11 4.2.1, v12 5.2.1: whatever the membership
   const authorisingUser = event.content['join_authorised_via_users_server']
   if (version.restrictedJoins && authorisingUser !== undefined) {
-    const user = typeof authorisingUser === 'string' ? parseUserId(authorisingUser) : null
-    if (user === null || facts.isSignedBy?.(serverNameOf(user)) !== true) {
+    const user = parseUser(authorisingUser)
+    if (user === null || options.isSignedBy?.(serverNameOf(user)) !== true) {
       return refuse(version, 'member.authorising_server', 'the authorising server has not signed it')
     }
   }
 
-  const rest = { event, target: event.stateKey, create, state, power, version, facts }
+  const rest = { event, target, create, state, power, version }
   if (membership === 'join') return authoriseJoin(rest)
   if (membership === 'invite') return authoriseInvite(rest)
   if (membership === 'leave') return authoriseLeave(rest)
@@ -59,7 +59,7 @@ export function authoriseMembership(
 function authoriseJoin({ event, target, create, state, power, version }: Membership): Verdict {
   // .1: only the state key is looked at, as the rule is written
   const followsCreate = event.prevEvents.length === 1 && event.prevEvents[0] === create.eventId
-  if (followsCreate && target === creatorOf(create, version)) return allowed
+  if (followsCreate && target === roomCreators(create, version)[0]) return allowed
   // .2
   if (event.sender !== target) return refuse(version, 'join.sender', 'nobody can join for another')
   const membership = membershipOf(target, state)
@@ -79,11 +79,11 @@ function authoriseJoin({ event, target, create, state, power, version }: Members
     // .5.1
     if (isInvitedOrJoined) return allowed
     // .5.2
-    const authorisingUser = event.content['join_authorised_via_users_server']
+    const authorisingUser = parseUser(event.content['join_authorised_via_users_server'])
     const mayInvite =
-      typeof authorisingUser === 'string' &&
+      authorisingUser !== null &&
       membershipOf(authorisingUser, state) === 'join' &&
-      power.levelOf(authorisingUser) >= power.invite
+      power.userLevel(authorisingUser) >= power.invite
     if (!mayInvite) {
       return refuse(version, 'join.restricted.authorising_user', 'no member who may invite has authorised it')
     }
@@ -97,10 +97,10 @@ function authoriseJoin({ event, target, create, state, power, version }: Members
 }
 
 /** v1–v5 5.3; v6, v7 4.3; v8–v11 4.4; v12 5.4 */
-function authoriseInvite({ event, target, state, power, version, facts }: Membership): Verdict {
+function authoriseInvite({ event, target, state, power, version }: Membership): Verdict {
   // .1
   if (event.content['third_party_invite'] !== undefined) {
-    return authoriseThirdPartyInvite(event, target, state, version, facts)
+    return authoriseThirdPartyInvite(event, target, state, version)
   }
   // .2
   if (membershipOf(event.sender, state) !== 'join') {
@@ -112,7 +112,7 @@ function authoriseInvite({ event, target, state, power, version, facts }: Member
     return refuse(version, 'invite.target', 'the user is in the room or banned')
   }
   // .4
-  if (power.levelOf(event.sender) >= power.invite) return allowed
+  if (power.userLevel(event.sender) >= power.invite) return allowed
   // .5
   return refuse(version, 'invite.otherwise', 'the sender may not invite')
 }
@@ -129,12 +129,12 @@ function authoriseLeave({ event, target, state, power, version }: Membership): V
   // .2
   if (senderMembership !== 'join') return refuse(version, 'leave.sender', 'the sender is not in the room')
   // .3
-  const senderLevel = power.levelOf(event.sender)
+  const senderLevel = power.userLevel(event.sender)
   if (membershipOf(target, state) === 'ban' && senderLevel < power.ban) {
     return refuse(version, 'leave.unban', 'the sender may not unban')
   }
   // .4
-  if (senderLevel >= power.kick && power.levelOf(target) < senderLevel) return allowed
+  if (senderLevel >= power.kick && power.userLevel(target) < senderLevel) return allowed
   // .5
   return refuse(version, 'leave.otherwise', 'the sender may not kick that user')
 }
@@ -146,8 +146,8 @@ function authoriseBan({ event, target, state, power, version }: Membership): Ver
     return refuse(version, 'ban.sender', 'the sender is not in the room')
   }
   // .2
-  const senderLevel = power.levelOf(event.sender)
-  if (senderLevel >= power.ban && power.levelOf(target) < senderLevel) return allowed
+  const senderLevel = power.userLevel(event.sender)
+  if (senderLevel >= power.ban && power.userLevel(target) < senderLevel) return allowed
   // .3
   return refuse(version, 'ban.otherwise', 'the sender may not ban that user')
 }
@@ -166,4 +166,8 @@ function authoriseKnock({ event, target, state, version }: Membership): Verdict 
   if (membership !== 'ban' && membership !== 'invite' && membership !== 'join') return allowed
   // .4
   return refuse(version, 'knock.otherwise', 'the user is in the room, invited or banned')
+}
+
+function parseUser(value: JsonValue | undefined): UserId | null {
+  return typeof value === 'string' ? parseUserId(value) : null
 }
