@@ -29,8 +29,9 @@ describe('the report of a conformance run', () => {
     })
   })
 
-  it('counts a test that never ended as failed', () => {
+  it('counts a test that never ended as failed, and says that tests after it may be missing', () => {
     const [result] = collect(run('A'), print('A', 'panic: oh\n'), { Action: 'fail' })
+    expect(result?.brokenBy).toBe('never ended: A')
     expect(result?.tests).toEqual([{ name: 'A', outcome: 'fail', seconds: 0, output: 'panic: oh\n' }])
   })
 

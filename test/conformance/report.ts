@@ -15,7 +15,8 @@ export interface PackageResult {
   /** The last part of the package's path, such as `csapi`. */
   readonly name: string
   readonly tests: readonly TestResult[]
-  /** What the package itself printed, if it failed with no failing test (it did not build, or it crashed); else null. */
+  /** Why the package's list of tests is not to be relied on: it failed without a failing test (it did not build), or it
+   *  crashed in a test, so that tests after it may not have run. Null when neither is so. */
   readonly brokenBy: string | null
 }
 
@@ -70,9 +71,12 @@ export class ResultCollector {
         const outcome = entry.outcome ?? 'fail'
         return { name, outcome, seconds: entry.seconds, output: outcome === 'pass' ? '' : entry.output }
       })
-      const isBroken = owner.failed && !tests.some(test => test.outcome === 'fail')
-      if (tests.length === 0 && !isBroken) continue
-      results.push({ name: lastPart(path), tests, brokenBy: isBroken ? owner.output : null })
+      const unended = [...owner.tests].filter(([, entry]) => entry.outcome === null).map(([name]) => name)
+      let brokenBy: string | null = null
+      if (unended.length > 0) brokenBy = `never ended: ${unended.join(', ')}`
+      else if (owner.failed && !tests.some(test => test.outcome === 'fail')) brokenBy = owner.output
+      if (tests.length === 0 && brokenBy === null) continue
+      results.push({ name: lastPart(path), tests, brokenBy })
     }
     return results
   }
