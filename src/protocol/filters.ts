@@ -129,38 +129,38 @@ export function includesRoom(filter: Pick<RoomFilter, 'rooms' | 'notRooms'>, roo
 export function applyEventFields(event: JsonObject, fields: Filter['eventFields']): JsonObject {
   if (fields === null || fields.length === 0) return event
   const result = bareObject()
+  const made = new Set([result])
   for (const path of fields) {
     const value = valueAtPath(event, path)
-    if (value !== undefined) putAtPath(result, path, value)
+    if (value !== undefined) putAtPath(result, made, path, value)
   }
   return result
 }
 
-function putAtPath(object: JsonObject, path: readonly string[], value: JsonValue): void {
-  let place = object
+/** Puts a value in its place under `result`. `made` are the objects that may be written: others belong to the event. */
+function putAtPath(result: JsonObject, made: Set<JsonObject>, path: readonly string[], value: JsonValue): void {
+  let place = result
   for (const [index, name] of path.entries()) {
     const present = place[name]
     if (index === path.length - 1) {
       place[name] = value
-    } else if (isJsonObject(present) && Object.getPrototypeOf(present) === fieldsPrototype) {
-      place = present
     } else if (present === undefined) {
-      const made = bareObject()
-      place[name] = made
-      place = made
+      const inner = bareObject()
+      made.add(inner)
+      place[name] = inner
+      place = inner
+    } else if (isJsonObject(present) && made.has(present)) {
+      place = present
     } else {
-      return // A shorter path has put the whole of it here already, shared with the event.
+      return // A shorter path has put the whole of it here already.
     }
   }
 }
 
-/** Marks the objects that `applyEventFields` made, which it may write into, apart from those that belong to an event. */
-const fieldsPrototype = Object.freeze(Object.create(null))
-
 /** An object in which every name, `__proto__` included, is an ordinary one. */
 function bareObject(): JsonObject {
   // `Object.create` is typed as `any`; an object without properties is a JSON object.
-  return Object.create(fieldsPrototype) as JsonObject
+  return Object.create(null) as JsonObject
 }
 
 function passes(wanted: NamePatterns | null, unwanted: NamePatterns | null, name: string | null): boolean {

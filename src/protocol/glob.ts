@@ -160,12 +160,15 @@ function buildAutomaton(pattern: string, hasWildcards: boolean, atWords: boolean
       index += character > 0xffff ? 2 : 1
       const accepts = byCharacter.get(character) ?? anyCharacter
       let carry = 0
+      let alive = 0
       for (let word = 0; word < words; word++) {
         const before = state[word] ?? 0
         const moving = before & (accepts[word] ?? 0)
         state[word] = (moving << 1) | carry | (before & (loops[word] ?? 0))
         carry = moving >>> 31
+        alive |= state[word] ?? 0
       }
+      if (alive === 0 && !atWords) return false
     }
   }
 }
