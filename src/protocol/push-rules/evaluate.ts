@@ -54,6 +54,9 @@ export interface CompiledRuleset {
 }
 
 interface CompiledRule {
+  /** The only type, with its case folded, that the rule can match; `null` if it looks at others too. Most rules name one. */
+  readonly type: string | null
+  /** The conditions beside the one on `type`. */
   readonly conditions: readonly Condition[]
   readonly outcome: PushOutcome
 }
@@ -63,12 +66,15 @@ type Condition = (event: PreparedPushEvent, context: PushContext) => boolean
 /** An event whose properties are looked up, and their case folded, once for all the users whom it may concern. */
 export class PreparedPushEvent {
   readonly event: PushEvent
+  /** The event's type with its case folded. */
+  readonly type: string
   readonly #properties: JsonObject
   readonly #values = new Map<string, JsonValue | undefined>()
   readonly #folded = new Map<string, string | null>()
 
   constructor(event: PushEvent) {
     this.event = event
+    this.type = foldCase(event.type)
     this.#properties = {
       event_id: event.eventId,
       room_id: event.roomId,
@@ -120,7 +126,7 @@ export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
   for (const kind of pushRuleKinds) {
     for (const rule of ruleset[kind]) {
       const conditions = rule.enabled ? conditionsOf(kind, rule) : null
-      if (conditions) rules.push({ conditions, outcome: outcomeOf(rule) })
+      if (conditions) rules.push({ ...conditions, outcome: outcomeOf(rule) })
     }
   }
   return { rules }
@@ -137,9 +143,15 @@ export function evaluatePushRules(
 ): PushOutcome {
   if (event.event.sender === context.userId) return nothing
   for (const rule of ruleset.rules) {
-    if (rule.conditions.every(holds => holds(event, context))) return rule.outcome
+    if (rule.type !== null && rule.type !== event.type) continue
+    if (allHold(rule.conditions, event, context)) return rule.outcome
   }
   return nothing
+}
+
+function allHold(conditions: readonly Condition[], event: PreparedPushEvent, context: PushContext): boolean {
+  for (const holds of conditions) if (!holds(event, context)) return false
+  return true
 }
 
 /** The `tweaks` to hand to a push gateway: every `set_tweak` of the actions that has a value, and `highlight`. */
@@ -170,25 +182,38 @@ function outcomeOf(rule: PushRule): PushOutcome {
 }
 
 /** The conditions of a rule, or `null` if one of them can never hold. */
-function conditionsOf(kind: PushRuleKind, rule: PushRule): Condition[] | null {
+function conditionsOf(kind: PushRuleKind, rule: PushRule): Pick<CompiledRule, 'type' | 'conditions'> | null {
   switch (kind) {
     case 'override':
     case 'underride': {
+      let type: string | null = null
       const conditions: Condition[] = []
       for (const json of rule.conditions ?? []) {
+        const literal = type === null ? literalType(json) : null
+        if (literal !== null) {
+          type = literal
+          continue
+        }
         const condition = compileCondition(json)
         if (!condition) return null
         conditions.push(condition)
       }
-      return conditions
+      return { type, conditions }
     }
     case 'content':
-      return rule.pattern === undefined ? null : [matchesGlob(body, compileWordGlob(rule.pattern))]
+      if (rule.pattern === undefined) return null
+      return { type: null, conditions: [matchesGlob(body, compileWordGlob(rule.pattern))] }
     case 'room':
-      return [event => event.event.roomId === rule.rule_id]
+      return { type: null, conditions: [event => event.event.roomId === rule.rule_id] }
     case 'sender':
-      return [event => event.event.sender === rule.rule_id]
+      return { type: null, conditions: [event => event.event.sender === rule.rule_id] }
   }
+}
+
+/** The type that an `event_match` without wildcards asks for, with its case folded; `null` for any other condition. */
+function literalType({ kind, key, pattern }: JsonObject): string | null {
+  if (kind !== 'event_match' || key !== 'type' || typeof pattern !== 'string') return null
+  return compileGlob(pattern, { caseSensitive: false }).literal
 }
 
 /** A condition, or `null` for one that is unknown or malformed: "Unrecognised conditions MUST NOT match any events". */
