@@ -1,4 +1,5 @@
 import { compileGlob, type Glob } from './glob.ts'
+import { parseRoomId, parseUserId } from './identifiers.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
 import { parsePropertyPath, valueAtPath } from './property-path.ts'
 
@@ -260,9 +261,9 @@ function eventFormat(value: JsonValue | undefined): Filter['eventFormat'] {
 }
 
 function isUserId(name: string): boolean {
-  return name.startsWith('@') && name.includes(':')
+  return parseUserId(name) !== null
 }
 
 function isRoomId(name: string): boolean {
-  return name.startsWith('!') && name.length > 1
+  return parseRoomId(name) !== null
 }

@@ -22,7 +22,7 @@ export function historyVisibilityOf(content: JsonObject | undefined): HistoryVis
  * The membership that the content of an `m.room.member` event sets; `leave` without an event or if its value is not
  * understood, which grants nothing.
  */
-export function membershipOf(content: JsonObject | undefined): Membership {
+export function membershipIn(content: JsonObject | undefined): Membership {
   return memberships.find(membership => membership === content?.membership) ?? 'leave'
 }
 

@@ -1,5 +1,5 @@
-import { type EventId } from './identifiers.ts'
-import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
+import { parseEventId, type EventId } from './identifiers.ts'
+import { isJsonObject, type JsonObject } from './json.ts'
 
 /** How an event is related to an earlier one by `m.relates_to` with a `rel_type`. */
 export interface Relation {
@@ -13,8 +13,8 @@ export interface Relation {
   readonly isFallingBack: boolean
 }
 
-/** The longest identifier and relation type that is believed, in bytes of UTF-8. */
-const identifierLimitBytes = 255
+/** The longest relation type that is believed, in bytes of UTF-8; the same as the spec's for other identifiers. */
+const relTypeLimitBytes = 255
 
 /**
  * The relation that the content of an event declares, or `null`: "relationships which don't match the schema … are simply
@@ -24,8 +24,15 @@ const identifierLimitBytes = 255
 export function relationOf(content: JsonObject): Relation | null {
   const relates = content['m.relates_to']
   if (!isJsonObject(relates)) return null
-  const { rel_type: relType, event_id: eventId, key, is_falling_back: isFallingBack } = relates
-  if (typeof relType !== 'string' || relType === '' || isTooLong(relType) || !isEventId(eventId)) return null
+  const eventId = eventIdIn(relates)
+  const { rel_type: relType, key, is_falling_back: isFallingBack } = relates
+  if (
+    typeof relType !== 'string' ||
+    relType === '' ||
+    Buffer.byteLength(relType) > relTypeLimitBytes ||
+    eventId === null
+  )
+    return null
   return {
     relType,
     eventId,
@@ -41,7 +48,7 @@ export function relationOf(content: JsonObject): Relation | null {
 export function replyTarget(content: JsonObject): EventId | null {
   const relates = content['m.relates_to']
   const reply = isJsonObject(relates) ? relates['m.in_reply_to'] : undefined
-  return isJsonObject(reply) && isEventId(reply.event_id) ? reply.event_id : null
+  return isJsonObject(reply) ? eventIdIn(reply) : null
 }
 
 /** The root of the thread that this content says it belongs to, or `null`. */
@@ -50,10 +57,6 @@ export function threadRoot(content: JsonObject): EventId | null {
   return relation?.relType === 'm.thread' ? relation.eventId : null
 }
 
-function isEventId(value: JsonValue | undefined): value is EventId {
-  return typeof value === 'string' && value.startsWith('$') && value.length > 1 && !isTooLong(value)
-}
-
-function isTooLong(text: string): boolean {
-  return Buffer.byteLength(text) > identifierLimitBytes
+function eventIdIn({ event_id: eventId }: JsonObject): EventId | null {
+  return typeof eventId === 'string' ? parseEventId(eventId) : null
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import {
   historyVisibilities,
   historyVisibilityOf,
-  membershipOf,
+  membershipIn,
   memberships,
   serverMaySee,
   userMaySee,
@@ -132,8 +132,8 @@ describe('history visibility', () => {
   })
 
   it('takes an unknown membership for none', () => {
-    expect(membershipOf(undefined)).toBe('leave')
-    expect(membershipOf({ membership: 'owner' })).toBe('leave')
-    for (const membership of memberships) expect(membershipOf({ membership })).toBe(membership)
+    expect(membershipIn(undefined)).toBe('leave')
+    expect(membershipIn({ membership: 'owner' })).toBe('leave')
+    for (const membership of memberships) expect(membershipIn({ membership })).toBe(membership)
   })
 })

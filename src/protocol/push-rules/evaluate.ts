@@ -189,7 +189,7 @@ function conditionsOf(kind: PushRuleKind, rule: PushRule): Pick<CompiledRule, 't
       let type: string | null = null
       const conditions: Condition[] = []
       for (const json of rule.conditions ?? []) {
-        const literal = type === null ? literalType(json) : null
+        const literal: string | null = type === null ? literalType(json) : null
         if (literal !== null) {
           type = literal
           continue
