@@ -109,7 +109,7 @@ CREATE TABLE interactive_auth_sessions (
   operation     text COLLATE "C" NOT NULL,
   user_number   integer REFERENCES users ON DELETE CASCADE,
   body_hash     bytea NOT NULL CHECK (octet_length(body_hash) = 32),
-  completed     text COLLATE "C"[] NOT NULL DEFAULT '{}',
+  completed     text[] COLLATE "C" NOT NULL DEFAULT '{}',
   token         text COLLATE "C",
   expires_ts    bigint NOT NULL
 );
@@ -157,6 +157,16 @@ CREATE TABLE rooms (
   oldest_position      bigint NOT NULL DEFAULT 0,
   is_public            boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
+
+-- Locks the rooms' heads, in the order of their numbers, and refuses if one is not at the version that was expected.
+CREATE FUNCTION lock_room_heads(numbers integer[], expected bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM rooms WHERE room_number = ANY (numbers) ORDER BY room_number FOR UPDATE;
+  IF (SELECT count(*) FROM unnest(numbers, expected) AS wanted (number, version)
+        JOIN rooms ON room_number = wanted.number AND head_version = wanted.version) <> cardinality(numbers) THEN
+    RAISE EXCEPTION 'a room has moved' USING ERRCODE = 'LT001';
+  END IF;
+END $$;
 
 CREATE TABLE event_types (
   type_number  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import pg from 'pg'
 import { type Logger } from '../log.ts'
 import { DatabaseError, strippedError } from './database-error.ts'
@@ -32,7 +33,7 @@ function safeIntegerArray(text: string): (number | null)[] {
 
 /** Numbers for `bigint` (all of ours are below 2^53; a larger one throws), `YYYY-MM-DD` for dates (node-pg would make them
  *  midnight of the machine's time zone) and node-pg's own parsers for the rest. */
-const types = {
+const parsers = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
     if (format !== 'binary' && oid === INT8) return safeInteger
     if (format !== 'binary' && oid === INT8_ARRAY) return safeIntegerArray
@@ -52,7 +53,7 @@ export function clientConfig(connection: Connection): pg.ClientConfig {
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
-    types,
+    types: parsers,
   }
 }
 
@@ -69,10 +70,11 @@ function stripping(method: Method): Method {
       return method.apply(this, parameters)
     }
     const result = method.apply(this, parameters)
-    if (!(result instanceof Promise)) return result
-    return result.catch((error: unknown) => {
-      throw strippedError(error)
-    })
+    return types.isPromise(result)
+      ? result.catch((error: unknown) => {
+          throw strippedError(error)
+        })
+      : result
   }
 }
 

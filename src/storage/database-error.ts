@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { AbortedTransactionError } from 'kysely'
 
 /** What the SQLSTATE codes that we meet mean; everything else is named by its code alone.
@@ -24,6 +25,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   '57P03': 'the database is starting',
 }
 
+const COMPLAINT_LIMIT_CHARACTERS = 200
+
 /** Codes of Node's sockets and of our own that mean the same as Postgres's class 08. */
 const SOCKET_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -48,14 +51,26 @@ export class DatabaseError extends Error {
   readonly constraint: string | null
   /** The table it happened in, when Postgres says so. */
   readonly table: string | null
+  /** Where in the statement's text the error is, in characters from 1, when Postgres says so. */
+  readonly position: number | null
 
-  constructor(code: string, constraint: string | null, table: string | null) {
+  constructor(
+    code: string,
+    constraint: string | null,
+    table: string | null,
+    place: { readonly position?: number; readonly complaint?: string } = {},
+  ) {
     const meaning = MEANINGS[code] ?? (SOCKET_CODES.has(code) || code === 'CONNECTION' ? 'no connection' : null)
-    const place = [constraint === null ? '' : `, constraint ${constraint}`, table === null ? '' : `, table ${table}`]
-    super(`database error ${code}${meaning === null ? '' : ` (${meaning})`}${place.join('')}`)
+    const where = [
+      constraint === null ? '' : `, constraint ${constraint}`,
+      table === null ? '' : `, table ${table}`,
+      place.complaint === undefined ? '' : `: ${place.complaint}`,
+    ]
+    super(`database error ${code}${meaning === null ? '' : ` (${meaning})`}${where.join('')}`)
     this.code = code
     this.constraint = constraint
     this.table = table
+    this.position = place.position ?? null
   }
 
   /** True when the database is away, stopping or full: answer 503 and let the client try again. After such an error
@@ -94,11 +109,17 @@ export function strippedError(error: unknown): unknown {
   if (error instanceof DatabaseError) return error
   // Kysely throws this when COMMIT answers ROLLBACK: a statement inside had failed and nobody re-threw it.
   if (error instanceof AbortedTransactionError) return new DatabaseError('25P02', null, null)
-  if (!(error instanceof Error)) return error
+  // Not instanceof: in a test, errors of Node's own modules come from another realm.
+  if (!types.isNativeError(error)) return error
   // The properties are read as unknown and checked one by one.
-  const { code, constraint, table } = error as { code?: unknown; constraint?: unknown; table?: unknown }
+  const { code, constraint, table, position } = error as Partial<Record<string, unknown>> & Error
   if (typeof code === 'string' && (/^[0-9A-Z]{5}$/.test(code) || SOCKET_CODES.has(code))) {
-    return new DatabaseError(code, textOrNull(constraint), textOrNull(table))
+    return new DatabaseError(code, textOrNull(constraint), textOrNull(table), {
+      ...(typeof position === 'string' ? { position: Number(position) } : {}),
+      // Class 42 complains of the statement itself (a column that does not exist), which is our own text: values travel
+      // apart from it.
+      ...(code.startsWith('42') ? { complaint: error.message.slice(0, COMPLAINT_LIMIT_CHARACTERS) } : {}),
+    })
   }
   if (LOST.test(error.message)) return new DatabaseError('CONNECTION', null, null)
   if (typeof code === 'string') return new DatabaseError('UNKNOWN', null, null)

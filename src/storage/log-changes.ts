@@ -47,6 +47,8 @@ export interface NewMembership {
 export interface NewEvent {
   readonly eventNumber: number
   readonly event: Event
+  /** The text that it is kept as. */
+  readonly body: string
   readonly flags: number
   readonly ageTs: number
   readonly typeNumber: number

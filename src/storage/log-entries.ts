@@ -105,6 +105,11 @@ export interface RoomEntry {
   readonly roomId: RoomId
 }
 
+/** What stood at this position has been overwritten or swept since; nothing need be known of it any more. */
+export interface GoneEntry {
+  readonly kind: 'gone'
+}
+
 /** What one position of the log says. */
 export type LogEntry = { readonly position: number } & (
   | EventEntry
@@ -115,12 +120,13 @@ export type LogEntry = { readonly position: number } & (
   | SessionEntry
   | ProfileEntry
   | RoomEntry
+  | GoneEntry
 )
 
 export type LogEntryKind = LogEntry['kind']
 
 /** `log.kind` in the database. */
-export const logKinds: Readonly<Record<LogEntryKind, number>> = {
+export const logKinds: Readonly<Record<Exclude<LogEntryKind, 'gone'>, number>> = {
   event: 1,
   receipt: 2,
   account_data: 3,

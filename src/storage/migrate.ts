@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
+import { DatabaseError } from './database-error.ts'
 
 /** Where the numbered files lie. */
 export const SQL_FOLDER = fileURLToPath(new URL('../../sql/', import.meta.url))
@@ -80,7 +81,7 @@ export async function migrate(
     const todo = pending(migrations, await applied(client))
     for (const [index, migration] of todo.entries()) {
       onProgress({ name: migration.name, step: index + 1, total: todo.length })
-      await apply(client, migration)
+      await applyOrExplain(client, migration)
     }
     return todo.map(migration => migration.name)
   } finally {
@@ -131,6 +132,17 @@ function pending(migrations: readonly Migration[], done: readonly Applied[]): re
   }
   const names = new Set(done.map(({ name }) => name))
   return migrations.filter(migration => !names.has(migration.name))
+}
+
+async function applyOrExplain(client: pg.PoolClient, migration: Migration): Promise<void> {
+  try {
+    await apply(client, migration)
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    const lines = migration.text.slice(0, error.position ?? 0).split('\n').length
+    const place = error.position === null ? '' : `, line ${lines}`
+    throw new MigrationError(`the migration ${migration.name}${place} failed: ${error.message}`)
+  }
 }
 
 async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {

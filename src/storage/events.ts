@@ -1,0 +1,150 @@
+import { canonicalJson } from '../protocol/canonical-json.ts'
+import { readStoredEvent } from '../protocol/event-format.ts'
+import { type DeviceId, type EventId } from '../protocol/identifiers.ts'
+import { parseJson } from '../protocol/json-reader.ts'
+import { type Event } from '../protocol/event.ts'
+import { type RoomVersion } from '../protocol/room-versions.ts'
+import { type Reader, type Statement, statement } from './database.ts'
+import { type StoredEvent } from './log-entries.ts'
+import { type Numbers, type RoomFacts } from './numbers.ts'
+
+/** An event as the database gives it. */
+export interface EventRow {
+  event_number: number
+  room_number: number
+  position: number | null
+  event_id: string
+  flags: number
+  age_ts: number
+  snapshot_number: number | null
+  redacted_by: number | null
+  body: string
+  device_id: string | null
+  transaction_id: string | null
+}
+
+/** The columns of an `EventRow`, over `events e` with `eventJoins`. */
+export const eventColumns = `e.event_number, e.room_number, e.position, e.event_id, e.flags, e.age_ts, e.snapshot_number,
+  e.redacted_by, e.body, t.device_id, t.transaction_id`
+
+/** What `eventColumns` needs beside `events e`. */
+export const eventJoins = 'LEFT JOIN transactions t ON t.event_number = e.event_number'
+
+/** The text that an event is kept as. */
+export function eventBody(event: Event, version: RoomVersion): string {
+  return canonicalJson(event.pdu, version.strictCanonicalJson ? 'strict' : 'lax')
+}
+
+/** The event of a row; `null` if the row is damaged, which costs that event and nothing else. */
+export function storedEvent(row: EventRow, room: RoomFacts): StoredEvent | null {
+  const parsed = parseJson(row.body, { numbers: room.version.strictCanonicalJson ? 'open' : 'lax' })
+  if (!parsed.ok) return null
+  // The column holds nothing but event IDs that were parsed before they were inserted.
+  const read = readStoredEvent(parsed.value, row.event_id as EventId, room.version)
+  if (!read.ok) return null
+  return {
+    eventNumber: row.event_number,
+    roomNumber: row.room_number,
+    position: row.position,
+    event: read.event,
+    flags: row.flags,
+    ageTs: row.age_ts,
+    snapshotNumber: row.snapshot_number,
+    redactedBy: row.redacted_by,
+    transaction:
+      row.transaction_id === null
+        ? null
+        : // A device ID is any string.
+          { deviceId: row.device_id as DeviceId | null, transactionId: row.transaction_id },
+  }
+}
+
+/** The events of rows, in the order of the rows; damaged ones and those of unknown rooms are left out. */
+export async function storedEvents(rows: readonly EventRow[], numbers: Numbers): Promise<StoredEvent[]> {
+  const rooms = await numbers.rooms(rows.map(row => row.room_number))
+  return rows.flatMap(row => {
+    const room = rooms.get(row.room_number)
+    const event = room ? storedEvent(row, room) : null
+    return event ? [event] : []
+  })
+}
+
+function select(name: string, where: string): Statement<[unknown], EventRow> {
+  return statement<[unknown], EventRow>(name, `SELECT ${eventColumns} FROM events e ${eventJoins} WHERE ${where}`)
+}
+
+const byNumbers = select('events_by_numbers', 'e.event_number = ANY($1)')
+const byIds = select('events_by_ids', 'e.event_id = ANY($1)')
+
+/** Events by number, in no particular order; unknown ones are left out. */
+export async function eventsByNumber(
+  reader: Reader,
+  numbers: Numbers,
+  eventNumbers: readonly number[],
+): Promise<StoredEvent[]> {
+  if (eventNumbers.length === 0) return []
+  return storedEvents(await byNumbers.run(reader, [eventNumbers]), numbers)
+}
+
+/** Events by ID, in no particular order; unknown ones are left out. Rejected events and outliers are among them. */
+export async function eventsById(
+  reader: Reader,
+  numbers: Numbers,
+  eventIds: readonly EventId[],
+): Promise<StoredEvent[]> {
+  if (eventIds.length === 0) return []
+  return storedEvents(await byIds.run(reader, [eventIds]), numbers)
+}
+
+const timelineBackward = statement<[number, number, number, number], EventRow>(
+  'events_timeline_backward',
+  `SELECT ${eventColumns} FROM events e ${eventJoins}
+   WHERE e.room_number = $1 AND e.position <= $2 AND e.position > $3 ORDER BY e.position DESC LIMIT $4`,
+)
+const timelineForward = statement<[number, number, number, number], EventRow>(
+  'events_timeline_forward',
+  `SELECT ${eventColumns} FROM events e ${eventJoins}
+   WHERE e.room_number = $1 AND e.position > $2 AND e.position <= $3 ORDER BY e.position ASC LIMIT $4`,
+)
+
+/** A span of a room's timeline: positions after `after`, up to and including `upTo`. */
+export interface TimelineSpan {
+  readonly after: number
+  readonly upTo: number
+}
+
+/** The whole timeline, backfilled events included. */
+export const wholeTimeline: TimelineSpan = { after: -Number.MAX_SAFE_INTEGER, upTo: Number.MAX_SAFE_INTEGER }
+
+/**
+ * Up to `limit` events of a room's timeline, in the order of walking: newest first when backward. Rejected, soft-failed
+ * and redacted events are among them: what a reader may see is for `rooms/visibility.ts` to say.
+ */
+export async function timeline(
+  reader: Reader,
+  numbers: Numbers,
+  roomNumber: number,
+  span: TimelineSpan,
+  direction: 'forward' | 'backward',
+  limit: number,
+): Promise<StoredEvent[]> {
+  const rows =
+    direction === 'backward'
+      ? await timelineBackward.run(reader, [roomNumber, span.upTo, span.after, limit])
+      : await timelineForward.run(reader, [roomNumber, span.after, span.upTo, limit])
+  return storedEvents(rows, numbers)
+}
+
+const earlierTransaction = statement<[Buffer], { event_number: number | null; event_id: string | null }>(
+  'transactions_find',
+  `SELECT t.event_number, e.event_id FROM transactions t LEFT JOIN events e ON e.event_number = t.event_number
+   WHERE t.request_hash = $1`,
+)
+
+/** What a request with this hash was answered before: an event, `null` for a to-device message, `undefined` if it is new. */
+export async function answeredBefore(reader: Reader, requestHash: Buffer): Promise<EventId | null | undefined> {
+  const row = await earlierTransaction.first(reader, [requestHash])
+  if (!row) return undefined
+  // The column holds nothing but event IDs that were parsed before they were inserted.
+  return row.event_id as EventId | null
+}

@@ -1,0 +1,481 @@
+import { type AppendOutcome, type Announcement, type NewEvent, type RoomChange } from './log-changes.ts'
+import { logKinds } from './log-entries.ts'
+
+/** A statement to send: named, so that each connection prepares it once. */
+export interface Query {
+  readonly name: string
+  readonly text: string
+  readonly values: unknown[]
+}
+
+/** An announcement with the numbers of what it names. */
+export interface NumberedAnnouncement {
+  readonly entry: Announcement
+  readonly userNumber: number | null
+  readonly roomNumber: number | null
+  /** Of the sender of a to-device message. */
+  readonly senderNumber: number | null
+}
+
+/** What one transaction of the log writes. Positions: all events, then the changes' announcements, then the others. */
+export interface Batch {
+  readonly changes: readonly { readonly change: RoomChange; readonly announcements: readonly NumberedAnnouncement[] }[]
+  readonly announcements: readonly NumberedAnnouncement[]
+}
+
+/** The end of an append that did not commit. */
+export type AppendRefusal = Exclude<AppendOutcome, { outcome: 'committed' }>
+
+// Inside the transaction the head already stands behind the batch: position = head − size + offset, offsets from 1.
+const positionOf = (offset: string) => `(SELECT position FROM log_head) - $1 + ${offset}`
+
+const arrayLiteral = (numbers: readonly number[]) => `{${numbers.join(',')}}`
+
+/** The statements of one batch, in the order in which they must run, between BEGIN and COMMIT. */
+export function batchStatements(
+  batch: Batch,
+  processId: string,
+): { queries: Query[]; size: number; headIndex: number } {
+  const timeline: { event: NewEvent; change: RoomChange; offset: number }[] = []
+  const outliers: { event: NewEvent; change: RoomChange }[] = []
+  const announced: { entry: NumberedAnnouncement; offset: number }[] = []
+  let offset = 0
+  for (const { change } of batch.changes) {
+    for (const event of change.events) {
+      if (event.placement === 'timeline') timeline.push({ event, change, offset: ++offset })
+      else outliers.push({ event, change })
+    }
+  }
+  for (const { announcements } of batch.changes) {
+    for (const entry of announcements) announced.push({ entry, offset: ++offset })
+  }
+  for (const entry of batch.announcements) announced.push({ entry, offset: ++offset })
+  const size = offset
+  const changes = batch.changes.map(({ change }) => change)
+
+  const queries: Query[] = []
+  const add = (query: Query | null) => query && queries.push(query)
+  add(newRooms(changes))
+  add(lockedHeads(changes))
+  add(snapshots(changes))
+  add(movedHeads(changes))
+  const headIndex = queries.length
+  queries.push({
+    name: 'log_take',
+    text: 'UPDATE log_head SET position = position + $1 RETURNING position',
+    values: [size],
+  })
+  add(insertedEvents(size, timeline, outliers))
+  add(stateChanges(size, timeline))
+  add(currentState(timeline, false))
+  add(currentState(timeline, true))
+  add(memberships(size, timeline))
+  add(prunes(timeline))
+  add(relations(timeline))
+  add(transactions(timeline))
+  queries.push(...announcementStatements(size, announced))
+  add(logRows(size, timeline, announced))
+  queries.push({
+    name: 'log_notify',
+    text: `SELECT pg_notify('lethe_log', (SELECT position FROM log_head) || ' ' || $1)`,
+    values: [processId],
+  })
+  return { queries, size, headIndex }
+}
+
+function newRooms(changes: readonly RoomChange[]): Query | null {
+  const rooms = changes.filter(change => change.newRoom !== null)
+  if (rooms.length === 0) return null
+  const aliases = rooms.flatMap(change => (change.newRoom?.aliases ?? []).map(alias => ({ ...alias, change })))
+  return {
+    name: 'log_new_rooms',
+    text: `WITH made AS (
+        INSERT INTO rooms (room_number, room_id, version, is_public)
+        SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::boolean[]))
+      INSERT INTO room_aliases (alias, room_number, creator_number)
+      SELECT * FROM unnest($5::text[], $6::integer[], $7::integer[])`,
+    values: [
+      rooms.map(change => change.roomNumber),
+      rooms.map(change => change.roomId),
+      rooms.map(change => change.newRoom?.version),
+      rooms.map(change => change.newRoom?.isPublic),
+      aliases.map(({ alias }) => alias),
+      aliases.map(({ change }) => change.roomNumber),
+      aliases.map(({ creatorNumber }) => creatorNumber),
+    ],
+  }
+}
+
+/** The first and the last change of each room of the batch. */
+function byRoom(changes: readonly RoomChange[]): { first: RoomChange; last: RoomChange }[] {
+  const rooms = new Map<number, { first: RoomChange; last: RoomChange }>()
+  for (const change of changes) {
+    const room = rooms.get(change.roomNumber)
+    if (room) room.last = change
+    else rooms.set(change.roomNumber, { first: change, last: change })
+  }
+  return [...rooms.values()]
+}
+
+function lockedHeads(changes: readonly RoomChange[]): Query | null {
+  const rooms = byRoom(changes).filter(({ first }) => first.newRoom === null)
+  if (rooms.length === 0) return null
+  return {
+    name: 'log_lock_rooms',
+    text: 'SELECT lock_room_heads($1, $2)',
+    values: [rooms.map(({ first }) => first.roomNumber), rooms.map(({ first }) => first.expectedVersion)],
+  }
+}
+
+function movedHeads(changes: readonly RoomChange[]): Query | null {
+  const rooms = byRoom(changes)
+  if (rooms.length === 0) return null
+  return {
+    name: 'log_move_heads',
+    text: `UPDATE rooms SET head_version = moved.version, snapshot_number = moved.snapshot,
+        forward_extremities = moved.extremities::bigint[], depth = moved.depth
+      FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+        AS moved (room_number, version, snapshot, extremities, depth)
+      WHERE rooms.room_number = moved.room_number`,
+    values: [
+      rooms.map(({ last }) => last.roomNumber),
+      rooms.map(({ last }) => last.head.version),
+      rooms.map(({ last }) => last.head.snapshotNumber),
+      rooms.map(({ last }) => arrayLiteral(last.head.forwardExtremities)),
+      rooms.map(({ last }) => last.head.depth),
+    ],
+  }
+}
+
+function snapshots(changes: readonly RoomChange[]): Query | null {
+  const rows = changes.flatMap(change => change.snapshots.map(snapshot => ({ change, snapshot })))
+  if (rows.length === 0) return null
+  return {
+    name: 'log_snapshots',
+    text: `INSERT INTO state_snapshots (snapshot_number, room_number, base_number, added, removed)
+      SELECT number, room, base, added::bigint[], removed::bigint[]
+      FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[])
+        AS new (number, room, base, added, removed)`,
+    values: [
+      rows.map(({ snapshot }) => snapshot.snapshotNumber),
+      rows.map(({ change }) => change.roomNumber),
+      rows.map(({ snapshot }) => snapshot.baseNumber),
+      rows.map(({ snapshot }) => arrayLiteral(snapshot.added)),
+      rows.map(({ snapshot }) => arrayLiteral(snapshot.removed)),
+    ],
+  }
+}
+
+interface Placed {
+  readonly event: NewEvent
+  readonly change: RoomChange
+  readonly offset: number
+}
+
+function insertedEvents(
+  size: number,
+  timeline: readonly Placed[],
+  outliers: readonly Omit<Placed, 'offset'>[],
+): Query | null {
+  const rows = [...timeline, ...outliers.map(outlier => ({ ...outlier, offset: null }))]
+  if (rows.length === 0) return null
+  return {
+    name: 'log_events',
+    text: `INSERT INTO events (event_number, room_number, position, event_id, type_number, state_key_number,
+        sender_number, flags, depth, origin_server_ts, age_ts, snapshot_number, body)
+      SELECT number, room, ${positionOf('ordinal')}, id, type, state_key, sender, flags, depth, ts, age, snapshot, body
+      FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
+        $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+        AS new (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body)`,
+    values: [
+      size,
+      rows.map(({ event }) => event.eventNumber),
+      rows.map(({ change }) => change.roomNumber),
+      rows.map(({ offset }) => offset),
+      rows.map(({ event }) => event.event.eventId),
+      rows.map(({ event }) => event.typeNumber),
+      rows.map(({ event }) => event.stateKeyNumber),
+      rows.map(({ event }) => event.senderNumber),
+      rows.map(({ event }) => event.flags),
+      rows.map(({ event }) => event.event.depth),
+      rows.map(({ event }) => event.event.originServerTs),
+      rows.map(({ event }) => event.ageTs),
+      rows.map(({ event }) => event.snapshotNumber),
+      rows.map(({ event }) => event.body),
+    ],
+  }
+}
+
+function stateChanges(size: number, timeline: readonly Placed[]): Query | null {
+  const rows = timeline.flatMap(placed => placed.event.stateChanges.map(stateChange => ({ ...placed, stateChange })))
+  if (rows.length === 0) return null
+  return {
+    name: 'log_state_changes',
+    text: `INSERT INTO state_changes (room_number, position, type_number, state_key_number, event_number)
+      SELECT room, ${positionOf('ordinal')}, type, state_key, event
+      FROM unnest($2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[])
+        AS new (room, ordinal, type, state_key, event)`,
+    values: [
+      size,
+      rows.map(({ change }) => change.roomNumber),
+      rows.map(({ offset }) => offset),
+      rows.map(({ stateChange }) => stateChange.typeNumber),
+      rows.map(({ stateChange }) => stateChange.stateKeyNumber),
+      rows.map(({ stateChange }) => stateChange.event?.eventNumber ?? null),
+    ],
+  }
+}
+
+/** The pairs that are set, or with `gone` those that left the state; of several changes of a pair the last counts. */
+function currentState(timeline: readonly Placed[], gone: boolean): Query | null {
+  const last = new Map<string, { room: number; type: number; stateKey: number; event: number | null }>()
+  for (const { event, change } of timeline) {
+    for (const { typeNumber, stateKeyNumber, event: holder } of event.stateChanges) {
+      const row = {
+        room: change.roomNumber,
+        type: typeNumber,
+        stateKey: stateKeyNumber,
+        event: holder?.eventNumber ?? null,
+      }
+      last.set(`${row.room} ${row.type} ${row.stateKey}`, row)
+    }
+  }
+  const rows = [...last.values()].filter(row => (row.event === null) === gone)
+  if (rows.length === 0) return null
+  const pairs = [rows.map(row => row.room), rows.map(row => row.type), rows.map(row => row.stateKey)]
+  if (gone) {
+    return {
+      name: 'log_current_state_gone',
+      text: `DELETE FROM current_state USING unnest($1::integer[], $2::integer[], $3::integer[]) AS gone (room, type, state_key)
+        WHERE room_number = room AND type_number = type AND state_key_number = state_key`,
+      values: pairs,
+    }
+  }
+  return {
+    name: 'log_current_state',
+    text: `INSERT INTO current_state (room_number, type_number, state_key_number, event_number)
+      SELECT * FROM unnest($1::integer[], $2::integer[], $3::integer[], $4::bigint[])
+      ON CONFLICT (room_number, type_number, state_key_number) DO UPDATE SET event_number = excluded.event_number`,
+    values: [...pairs, rows.map(row => row.event)],
+  }
+}
+
+function memberships(size: number, timeline: readonly Placed[]): Query | null {
+  const last = new Map<string, Placed & { membership: NewEvent['memberships'][number] }>()
+  for (const placed of timeline) {
+    for (const membership of placed.event.memberships) {
+      last.set(`${placed.change.roomNumber} ${membership.userNumber}`, { ...placed, membership })
+    }
+  }
+  const rows = [...last.values()]
+  if (rows.length === 0) return null
+  return {
+    name: 'log_memberships',
+    text: `INSERT INTO memberships (room_number, user_number, membership, event_number, position, stripped_state)
+      SELECT room, usr, membership, event, ${positionOf('ordinal')}, stripped
+      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[])
+        AS new (room, usr, membership, event, ordinal, stripped)
+      ON CONFLICT (room_number, user_number) DO UPDATE SET membership = excluded.membership,
+        event_number = excluded.event_number, position = excluded.position, stripped_state = excluded.stripped_state,
+        is_forgotten = false`,
+    values: [
+      size,
+      rows.map(({ change }) => change.roomNumber),
+      rows.map(({ membership }) => membership.userNumber),
+      rows.map(({ membership }) => membership.membership),
+      rows.map(({ membership }) => membership.eventNumber),
+      rows.map(({ offset }) => offset),
+      rows.map(({ membership }) => membership.strippedState),
+    ],
+  }
+}
+
+function prunes(timeline: readonly Placed[]): Query | null {
+  const rows = timeline.flatMap(({ event }) => event.prunes.map(prune => ({ ...prune, by: event.eventNumber })))
+  if (rows.length === 0) return null
+  return {
+    name: 'log_prunes',
+    text: `UPDATE events SET body = pruned.body, flags = flags | 4, redacted_by = pruned.by
+      FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS pruned (number, body, by)
+      WHERE event_number = pruned.number`,
+    values: [rows.map(row => row.eventNumber), rows.map(row => row.body), rows.map(row => row.by)],
+  }
+}
+
+function relations(timeline: readonly Placed[]): Query | null {
+  const rows = timeline.filter(({ event }) => event.relation !== null)
+  if (rows.length === 0) return null
+  return {
+    name: 'log_relations',
+    text: `INSERT INTO event_relations (parent_id, child_number, room_number, rel_type)
+      SELECT * FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::text[])`,
+    values: [
+      rows.map(({ event }) => event.relation?.parentId),
+      rows.map(({ event }) => event.eventNumber),
+      rows.map(({ change }) => change.roomNumber),
+      rows.map(({ event }) => event.relation?.relType),
+    ],
+  }
+}
+
+function transactions(timeline: readonly Placed[]): Query | null {
+  const rows = timeline.flatMap(({ event }) =>
+    event.transaction ? [{ ...event.transaction, number: event.eventNumber }] : [],
+  )
+  if (rows.length === 0) return null
+  return {
+    name: 'log_transactions',
+    text: `INSERT INTO transactions (request_hash, event_number, device_id, transaction_id)
+      SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[])`,
+    values: [
+      rows.map(row => row.requestHash),
+      rows.map(row => row.number),
+      rows.map(row => row.deviceId),
+      rows.map(row => row.transactionId),
+    ],
+  }
+}
+
+function logRows(
+  size: number,
+  timeline: readonly Placed[],
+  announced: readonly { entry: NumberedAnnouncement; offset: number }[],
+): Query | null {
+  const rows = [
+    ...timeline.map(({ event, change, offset }) => ({
+      offset, kind: logKinds.event, room: change.roomNumber as number | null, user: null as number | null,
+      reference: event.eventNumber as number | null,
+    })), // prettier-ignore
+    ...announced.map(({ entry: { entry, roomNumber, userNumber }, offset }) => ({
+      offset, kind: logKinds[entry.kind], room: roomNumber, user: userNumber, reference: null,
+    })), // prettier-ignore
+  ]
+  if (rows.length === 0) return null
+  return {
+    name: 'log_rows',
+    text: `INSERT INTO log (position, kind, room_number, user_number, reference)
+      SELECT ${positionOf('ordinal')}, kind, room, usr, reference
+      FROM unnest($2::integer[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[])
+        AS new (ordinal, kind, room, usr, reference)`,
+    values: [
+      size,
+      rows.map(row => row.offset),
+      rows.map(row => row.kind),
+      rows.map(row => row.room),
+      rows.map(row => row.user),
+      rows.map(row => row.reference),
+    ],
+  }
+}
+
+type Announced<Kind extends Announcement['kind']> = {
+  entry: Extract<Announcement, { kind: Kind }>
+  userNumber: number | null
+  roomNumber: number | null
+  senderNumber: number | null
+  offset: number
+}
+
+/** Of rows with the same key the last: one statement may touch a row once. */
+function lastOf<T>(rows: readonly T[], key: (row: T) => string): T[] {
+  return [...new Map(rows.map(row => [key(row), row])).values()]
+}
+
+/** The rows of the announcements' own tables. */
+export function announcementStatements(
+  size: number,
+  announced: readonly { entry: NumberedAnnouncement; offset: number }[],
+): Query[] {
+  const ofKind = <Kind extends Announcement['kind']>(kind: Kind): Announced<Kind>[] =>
+    announced.flatMap(({ entry, offset }) =>
+      // The kind was just compared.
+      entry.entry.kind === kind ? [{ ...entry, entry: entry.entry as Announced<Kind>['entry'], offset }] : [],
+    )
+  const queries: Query[] = []
+
+  const accountData = lastOf(ofKind('account_data'), row => `${row.userNumber} ${row.roomNumber} ${row.entry.type}`)
+  if (accountData.length > 0) {
+    queries.push({
+      name: 'log_account_data',
+      text: `INSERT INTO account_data (user_number, room_number, type, content, position)
+        SELECT usr, room, type, content, ${positionOf('ordinal')}
+        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::integer[]) AS new (usr, room, type, content, ordinal)
+        ON CONFLICT (user_number, room_number, type) DO UPDATE SET content = excluded.content, position = excluded.position`,
+      values: [
+        size,
+        accountData.map(row => row.userNumber),
+        accountData.map(row => row.roomNumber ?? 0),
+        accountData.map(row => row.entry.type),
+        accountData.map(row => row.entry.content),
+        accountData.map(row => row.offset),
+      ],
+    })
+  }
+
+  const receipts = lastOf(ofKind('receipt'), row =>
+    [row.roomNumber, row.userNumber, row.entry.receiptType, row.entry.threadId].join(' '),
+  )
+  if (receipts.length > 0) {
+    queries.push({
+      name: 'log_receipts',
+      text: `INSERT INTO receipts (room_number, user_number, receipt_type, thread_id, event_number, read_ts, position)
+        SELECT room, usr, type, thread, event, ts, ${positionOf('ordinal')}
+        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[])
+          AS new (room, usr, type, thread, event, ts, ordinal)
+        ON CONFLICT (room_number, user_number, receipt_type, thread_id) DO UPDATE SET
+          event_number = excluded.event_number, read_ts = excluded.read_ts, position = excluded.position`,
+      values: [
+        size,
+        receipts.map(row => row.roomNumber),
+        receipts.map(row => row.userNumber),
+        receipts.map(row => row.entry.receiptType),
+        receipts.map(row => row.entry.threadId),
+        receipts.map(row => row.entry.eventNumber),
+        receipts.map(row => row.entry.readTs),
+        receipts.map(row => row.offset),
+      ],
+    })
+  }
+
+  const messages = ofKind('to_device')
+  if (messages.length > 0) {
+    queries.push({
+      name: 'log_to_device',
+      // A device that was deleted meanwhile gets nothing, and nobody's batch fails for it.
+      text: `INSERT INTO to_device_messages (position, user_number, device_id, sender_number, type, content)
+        SELECT ${positionOf('ordinal')}, usr, device, sender, type, content
+        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::text[])
+          AS new (ordinal, usr, device, sender, type, content)
+        WHERE EXISTS (SELECT FROM devices WHERE user_number = usr AND device_id = device FOR KEY SHARE)`,
+      values: [
+        size,
+        messages.map(row => row.offset),
+        messages.map(row => row.userNumber),
+        messages.map(row => row.entry.deviceId),
+        messages.map(row => row.senderNumber),
+        messages.map(row => row.entry.type),
+        messages.map(row => row.entry.content),
+      ],
+    })
+  }
+
+  const deviceLists = lastOf(ofKind('device_list'), row => String(row.userNumber))
+  if (deviceLists.length > 0) {
+    queries.push({
+      name: 'log_device_lists',
+      text: `INSERT INTO device_list_changes (user_number, position)
+        SELECT usr, ${positionOf('ordinal')} FROM unnest($2::integer[], $3::integer[]) AS new (usr, ordinal)
+        ON CONFLICT (user_number) DO UPDATE SET position = excluded.position`,
+      values: [size, deviceLists.map(row => row.userNumber), deviceLists.map(row => row.offset)],
+    })
+  }
+  return queries
+}
+
+/** The log rows of announcements alone, for a transaction of one's own. */
+export function announcementLogRows(
+  size: number,
+  announced: readonly { entry: NumberedAnnouncement; offset: number }[],
+): Query | null {
+  return logRows(size, [], announced)
+}
