@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { Connection } from './connection.ts'
 import { ScenarioError, UsageError } from './errors.ts'
 import { requireLoopback, type Lookup } from './loopback.ts'
@@ -28,16 +29,21 @@ export function chooseScenarios(scenarios: readonly Scenario[], only: readonly s
 export async function requireOwnTargets(options: Options, lookup?: Lookup): Promise<void> {
   await requireLoopback(options.hostname, options.allowedHosts, lookup)
   if (options.databaseUrl === null) return
-  const url = URL.parse(options.databaseUrl)
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol)) {
-    throw new UsageError('--database-url must be a postgres:// address')
-  }
-  // `host` in the query wins over the address's own; a path is a socket of this machine.
-  const host = url.searchParams.get('host') ?? decodeURIComponent(url.hostname)
-  // Without one, the driver would take a host from its environment.
-  if (host === '') throw new UsageError('--database-url must name its host')
+  const host = databaseHost(options.databaseUrl)
+  // A path is a socket of this machine.
   if (host.startsWith('/')) return
   await requireLoopback(host, options.allowedHosts, lookup)
+}
+
+/** Where the driver itself would connect, parameters and environment considered. */
+function databaseHost(databaseUrl: string): string {
+  if (!/^postgres(ql)?:\/\//.test(databaseUrl)) throw new UsageError('--database-url must be a postgres:// address')
+  try {
+    return new pg.Client({ connectionString: databaseUrl }).host
+  } catch {
+    // The driver's message may quote the address, and with it the password.
+    throw new UsageError('--database-url cannot be read')
+  }
 }
 
 /** Runs the scenarios one after the other. A scenario that fails is a result that says so; the others still run. */
@@ -71,15 +77,27 @@ async function runScenario(
   watched: () => readonly ProcessUse[],
 ): Promise<readonly Result[]> {
   const connections: Connection[] = []
+  let isOver = false
+  // What a scenario that was given up still has under way must not load the next one's server.
+  const requireTime = (): void => {
+    if (isOver) throw new ScenarioError('the scenario is over')
+  }
   const bench: Bench = {
     options,
     connect: () => {
+      requireTime()
       const connection = new Connection(options.origin)
       connections.push(connection)
       return connection
     },
-    settle: call => population.settle(call),
-    people: (group, count) => population.people(group, count),
+    settle: async call => {
+      requireTime()
+      return population.settle(call)
+    },
+    people: async (group, count) => {
+      requireTime()
+      return population.people(group, count)
+    },
     welcome: (group, person) => population.welcome(group, person),
     uniqueName: () => population.uniqueName(),
     sampleProcesses: watched,
@@ -95,6 +113,7 @@ async function runScenario(
     const reason = error instanceof Error ? error.message : 'unknown failure'
     return [{ ...emptyResult(scenario.name, scenario.title), notes: [reason], outcome: 'failed' }]
   } finally {
+    isOver = true
     limit.catch(() => undefined)
     timer.abort()
     await Promise.all(connections.map(connection => connection.close()))

@@ -11,7 +11,7 @@ const rooms = 16
 const sizeQuery = `
   select coalesce(sum(pg_total_relation_size(c.oid)), 0)::text as size_bytes
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'm') and n.nspname <> 'information_schema' and n.nspname not like 'pg\\_%'`
+  where c.relkind in ('r', 'm') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'`
 
 /** The growth of the database by messages of 100 bytes, indexes and dead rows included. */
 export const databaseScenario: Scenario = {

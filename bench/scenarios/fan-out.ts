@@ -1,6 +1,6 @@
 import { jsonObject, stringMember } from '../answers.ts'
 import { hundredBytes, sendMessage, sync, type Person } from '../calls.ts'
-import { type Connection } from '../connection.ts'
+import { type Answer, type Connection } from '../connection.ts'
 import { ScenarioError } from '../errors.ts'
 import { Failures, inParallel, realPacing, type LoadSample } from '../load.ts'
 import { type Bench, type Scenario, Windows } from '../scenario.ts'
@@ -13,7 +13,14 @@ const peopleLimit = 500
 /** How long a round may take before its message counts as lost. */
 const roundLimitMs = 30_000
 
-type Waiter = { readonly person: Person; readonly connection: Connection; since: string; readonly pollMs: number }
+/** A client; `answer` is its newest, not yet parsed. */
+type Waiter = {
+  readonly person: Person
+  readonly connection: Connection
+  since: string
+  readonly pollMs: number
+  answer: Answer | null
+}
 
 /** One message, `clients` waiting `/sync` requests in its room; a sample is the time until the last one is answered. */
 export function fanOut(clients: number): Scenario {
@@ -36,12 +43,14 @@ export function fanOut(clients: number): Scenario {
       )
       const round = async (): Promise<number | null> => {
         const marker = `${bench.uniqueName()}:`
-        const waiting = waiters.map(waiter => waitFor(waiter, marker, performance.now() + pollMs))
+        const waiting = Promise.all(waiters.map(waiter => waitFor(waiter, marker, performance.now() + pollMs)))
+        // A poll may fail before anybody awaits it below, where the failure rises.
+        waiting.catch(() => undefined)
         // Nothing on the outside tells when a poll has begun to wait, so they are given time to.
         await realPacing.sleep(100 + clients / 5)
         const sentMs = performance.now()
         const call = sendMessage(sender, roomId, bench.uniqueName(), hundredBytes(marker))
-        const [answer, ...seen] = await Promise.all([outbox.request(call), ...waiting])
+        const [answer, seen] = await Promise.all([outbox.request(call), waiting])
         const lastMs = seen.reduce<number>((latest, endedMs) => Math.max(latest, endedMs), 0)
         return answer.status === 200 && lastMs - sentMs < roundLimitMs ? lastMs - sentMs : null
       }
@@ -72,21 +81,26 @@ function makeWaiter(bench: Bench, members: readonly Person[], tokens: readonly s
   const since = tokens[index % members.length]
   if (person === undefined || since === undefined) throw new RangeError('nobody to wait')
   // Two polls of one device must not look like one request repeated, which some servers answer once.
-  return { person, since, connection: bench.connect(), pollMs: pollMs + Math.floor(index / members.length) }
+  return {
+    person,
+    since,
+    connection: bench.connect(),
+    pollMs: pollMs + Math.floor(index / members.length),
+    answer: null,
+  }
 }
 
-/** Polls until the marker has arrived; returns when the answer that brought it ended. Parses only after that. */
+/** Polls until the marker has arrived; returns when the answer that brought it ended. Parses it only in
+ *  the next round, so that the answers of the others need not wait for that. */
 async function waitFor(waiter: Waiter, marker: string, untilMs: number): Promise<number> {
   for (;;) {
+    if (waiter.answer !== null) waiter.since = stringMember(jsonObject(waiter.answer), 'next_batch')
     const answer = await waiter.connection.request(
       sync(waiter.person, { since: waiter.since, timeoutMs: waiter.pollMs }),
     )
     if (answer.status !== 200) throw new ScenarioError(`a waiting /sync answered ${answer.status}`)
-    const hasArrived = answer.text.includes(marker)
-    // The next turn of the event loop, so that the answers of the others are taken first.
-    await new Promise(resolve => setImmediate(resolve))
-    waiter.since = stringMember(jsonObject(answer), 'next_batch')
-    if (hasArrived) return answer.endedMs
+    waiter.answer = answer
+    if (answer.text.includes(marker)) return answer.endedMs
     if (performance.now() > untilMs) throw new ScenarioError('a message did not reach everybody')
   }
 }

@@ -43,7 +43,8 @@ describe('the target', () => {
     ['postgres://%2Frun%2Fpostgresql/lethe', true],
     ['postgres://db.example.org/lethe', false],
     ['postgres://127.0.0.1/lethe?host=db.example.org', false],
-    ['postgres:///lethe', false],
+    ['postgres://lethe@/lethe?host=/run/postgresql', true],
+    ['postgres://lethe@/lethe?host=192.0.2.1', false],
     ['mysql://127.0.0.1/lethe', false],
   ])('is held to the same rule for the database: %s', async (databaseUrl, isAllowed) => {
     const checked = requireOwnTargets(options('--database-url', databaseUrl), noNames)

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo } from 'node:net'
 
@@ -7,6 +8,8 @@ export type FakeBehaviour = {
   readonly stages?: readonly string[]
   /** The registration token it accepts. */
   readonly registrationToken?: string
+  /** The secret of the administrators' endpoint; without one, the endpoint is absent. */
+  readonly sharedSecret?: string
   /** Answers each request's first try by 429, asking for this many ms of patience. */
   readonly limitOnceMs?: number
   /** Every send is refused with this status. */
@@ -81,6 +84,11 @@ export class FakeHomeserver {
     const path = decodeURIComponent(url.pathname)
     if (path === '/_matrix/client/versions') return { status: 200, body: { versions: ['v1.19'] } }
     if (path === '/_matrix/client/v3/register') return this.#register(body)
+    if (path === '/_synapse/admin/v1/register' && this.#behaviour.sharedSecret !== undefined) {
+      return request.method === 'GET'
+        ? { status: 200, body: { nonce: 'nonce' } }
+        : this.#registerBySecret(body, this.#behaviour.sharedSecret)
+    }
     const user = this.#users.get((request.headers.authorization ?? '').replace('Bearer ', ''))
     if (user === undefined) return { status: 401, body: { errcode: 'M_UNKNOWN_TOKEN' } }
     const [, room = '', tail = ''] = /^\/_matrix\/client\/v3\/rooms\/([^/]+)\/(\w+)/.exec(path) ?? []
@@ -108,6 +116,16 @@ export class FakeHomeserver {
     }
     passed.add(auth.type)
     if (!stages.every(stage => passed.has(stage))) return { status: 401, body: challenge }
+    return this.#addUser(body)
+  }
+
+  #registerBySecret(body: Record<string, unknown>, secret: string): Reply {
+    const signed = ['nonce', body['username'], body['password'], 'notadmin'].join('\0')
+    const isRight = body['mac'] === createHmac('sha1', secret).update(signed).digest('hex')
+    return isRight ? this.#addUser(body) : { status: 403, body: { errcode: 'M_FORBIDDEN' } }
+  }
+
+  #addUser(body: Record<string, unknown>): Reply {
     const user = `@${String(body['username'])}:fake`
     const token = `token-${this.#users.size}`
     this.#users.set(token, user)

@@ -28,11 +28,20 @@ const tinyPlan: Options['plan'] = {
 
 type Run = { options: Options; report: Report; result: (name: string) => Result }
 
-async function run(behaviour: FakeBehaviour, names: string[], ...argv: string[]): Promise<Run> {
+function run(behaviour: FakeBehaviour, names: string[], ...argv: string[]): Promise<Run> {
+  return runPlan(tinyPlan, behaviour, names, ...argv)
+}
+
+async function runPlan(
+  plan: Options['plan'],
+  behaviour: FakeBehaviour,
+  names: string[],
+  ...argv: string[]
+): Promise<Run> {
   fake = await FakeHomeserver.start(behaviour)
   const parsed = parseOptions(['--url', fake.origin, '--fanout', '20', ...argv])
   if (typeof parsed === 'string') throw new Error('expected options')
-  const options = { ...parsed, plan: tinyPlan }
+  const options = { ...parsed, plan }
   const report = await runScenarios(options, chooseScenarios(allScenarios(options), names), () => undefined)
   const result = (name: string): Result => {
     const found = report.results.find(candidate => candidate.name === name)
@@ -101,6 +110,18 @@ describe('a run', () => {
     expect(countFailed(report)).toBe(1)
   })
 
+  it('gives up a scenario that takes too long, and leaves nothing of it running', async () => {
+    const plan = { ...tinyPlan, scenarioLimitMs: 700, syncRooms: 2_000 }
+    const { report, result } = await runPlan(plan, { sendDelayMs: 50 }, ['first-sync', 'create-room'])
+    expect(result('first-sync')).toMatchObject({ outcome: 'failed', notes: ['not done after 0.7 s'] })
+    expect(result('create-room').outcome).toBe('measured')
+    expect(countFailed(report)).toBe(1)
+    const requests = fake?.requests ?? []
+    const lastSend = requests.findLastIndex(name => name.includes('/send/'))
+    // The sends under way when the time was up are answered; after those, rooms are all that is made.
+    expect(requests.slice(lastSend + 1).filter(name => name.endsWith('/createRoom')).length).toBeGreaterThan(100)
+  })
+
   it('watches processes, and reports no secret in JSON', async () => {
     const { options, report, result } = await run({}, ['send-1'], '--pid', String(process.pid))
     expect(result('send-1').processes).toMatchObject([{ pid: process.pid }])
@@ -129,6 +150,23 @@ describe('registration', () => {
     const { result } = await run(behaviour, ['register'], '--registration-token', 'letmein')
     expect(result('register').operations).toBeGreaterThan(0)
     expect(result('register').errors).toBe(0)
+  })
+
+  it('goes by the shared secret where there is one', async () => {
+    const { result } = await run(
+      { sharedSecret: 'hush', stages: ['m.login.terms'] },
+      ['register'],
+      '--shared-secret',
+      'hush',
+    )
+    expect(result('register').operations).toBeGreaterThan(0)
+    expect(result('register').errors).toBe(0)
+  })
+
+  it('reports a wrong token as a refusal', async () => {
+    const behaviour = { stages: ['m.login.registration_token'], registrationToken: 'letmein' }
+    const { result } = await run(behaviour, ['register'], '--registration-token', 'guess')
+    expect(result('register')).toMatchObject({ operations: 0, outcome: 'failed', firstError: '401 M_UNAUTHORIZED' })
   })
 
   it('says which stages a closed server wants', async () => {
