@@ -58,7 +58,8 @@ export function integer(bounds: { min?: number; max?: number } = {}): Decoder<nu
     const text = one(values, name)
     const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
     if (!Number.isSafeInteger(value)) throw invalidParam(`${name} must be an integer`)
-    if (value < (bounds.min ?? -Infinity) || value > (bounds.max ?? Infinity)) throw invalidParam(`${name} is out of range`)
+    if (value < (bounds.min ?? -Infinity) || value > (bounds.max ?? Infinity))
+      throw invalidParam(`${name} is out of range`)
     return value
   }
 }

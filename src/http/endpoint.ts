@@ -81,7 +81,7 @@ export interface RequestFacts<A extends Auth, P, Q, B> {
 
 export interface EndpointDeclaration<A extends Auth, P extends Decoders, Q extends Decoders, B extends TSchema> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** Express syntax: `/_matrix/client/v3/rooms/:roomId/join`. Paths under v3 answer under r0 too. Others need `aliases`. */
+  /** Express syntax: `/_matrix/client/v3/rooms/:roomId/join`. Paths under v3, aliases included, answer under r0 too. */
   readonly path: string
   /** Further paths of the same endpoint: other versions and unstable prefixes. */
   readonly aliases?: readonly string[]
@@ -137,11 +137,12 @@ export function endpoint<
   B extends TSchema = TSchema,
 >(declaration: EndpointDeclaration<A, P, Q, B>): Endpoint {
   const { path } = declaration
-  const legacy = path.startsWith('/_matrix/client/v3/') ? [path.replace('/v3/', '/r0/')] : []
+  const stable = [path, ...(declaration.aliases ?? [])]
+  const legacy = stable.filter(each => each.startsWith('/_matrix/client/v3/')).map(each => each.replace('/v3/', '/r0/'))
   const bodySchema = declaration.body === undefined || declaration.body === 'stream' ? null : declaration.body
   return {
     method: declaration.method,
-    paths: [path, ...legacy, ...(declaration.aliases ?? [])],
+    paths: [...stable, ...legacy],
     auth: declaration.auth,
     limit: declaration.limit,
     params: declaration.params ?? {},
