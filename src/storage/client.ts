@@ -66,7 +66,11 @@ function stripping(method: Method): Method {
     if (typeof callback === 'function') {
       parameters[parameters.length - 1] = (error: unknown, ...rest: unknown[]): unknown =>
         // Called as node-pg would have called it.
-        (callback as Method).call(undefined, error == null ? error : strippedError(error), ...rest)
+        (callback as Method).call(
+          undefined,
+          error === null || error === undefined ? error : strippedError(error),
+          ...rest,
+        )
       return method.apply(this, parameters)
     }
     const result = method.apply(this, parameters)

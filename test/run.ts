@@ -1,0 +1,58 @@
+/**
+ * `npm test`: runs jest with the parameters given and prints, as its last line, `<n> passed, <n> failed`.
+ * A test file that cannot be run counts as failed, and so does a run in which no test ran at all.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** What we read of jest's own report. */
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numRuntimeErrorTestSuites: number
+}
+
+async function main(parameters: readonly string[]): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'lethe-tests-'))
+  try {
+    const reportFile = join(folder, 'report.json')
+    const exitCode = await runJest([...parameters, '--json', `--outputFile=${reportFile}`])
+    const report = await readReport(reportFile)
+    if (report === null) {
+      console.log('jest ended without a report\n0 passed, 1 failed')
+      return exitCode === 0 ? 1 : exitCode
+    }
+    const failed = report.numFailedTests + report.numRuntimeErrorTestSuites
+    const isEmpty = report.numPassedTests === 0 && failed === 0
+    if (isEmpty) console.log('no test ran')
+    console.log(`${report.numPassedTests} passed, ${failed} failed`)
+    return exitCode === 0 && (isEmpty || failed > 0) ? 1 : exitCode
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Jest's exit code; 1 when a signal ended it. Its JSON goes to the file only, so standard output stays readable. */
+function runJest(parameters: readonly string[]): Promise<number> {
+  const jest = fileURLToPath(new URL('../node_modules/jest/bin/jest.js', import.meta.url))
+  const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
+  const child = spawn(process.execPath, [...flags, jest, ...parameters], { stdio: 'inherit' })
+  // Ctrl-C reaches jest as well; we wait for it to stop its Postgres. A SIGTERM is passed on.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  return new Promise(resolve => child.once('close', code => resolve(code ?? 1)))
+}
+
+async function readReport(path: string): Promise<Report | null> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Report // Written by jest in this shape.
+  } catch {
+    // Jest crashed before it could write one: the caller says so.
+    return null
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))
