@@ -65,21 +65,25 @@ CREATE TABLE access_tokens (
   user_number   integer NOT NULL,
   device_id     text COLLATE "C" NOT NULL,
   expires_ts    bigint,
+  -- The refresh token that was handed out with it.
+  refresh_hash  bytea CHECK (octet_length(refresh_hash) = 32),
   FOREIGN KEY (user_number, device_id) REFERENCES devices ON DELETE CASCADE
 );
 CREATE INDEX access_tokens_device ON access_tokens (user_number, device_id);
 
--- A refresh token that has been used stays until its successor is used, so that a lost answer can be asked for again;
--- after that, using it again is theft and ends the session.
+-- One row for each session that can be refreshed. Every refresh token carries the name of its family, so that one that was
+-- replaced is known for what it is, however long ago that was: presenting it is theft and ends the session.
 CREATE TABLE refresh_tokens (
-  token_hash      bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
-  user_number     integer NOT NULL,
-  device_id       text COLLATE "C" NOT NULL,
-  successor_hash  bytea CHECK (octet_length(successor_hash) = 32),
-  expires_ts      bigint,
+  family_hash    bytea PRIMARY KEY CHECK (octet_length(family_hash) = 32),
+  user_number    integer NOT NULL,
+  device_id      text COLLATE "C" NOT NULL,
+  current_hash   bytea NOT NULL CHECK (octet_length(current_hash) = 32),
+  -- What the current one replaced, until the current one or its access token is used: the answer may have been lost.
+  previous_hash  bytea CHECK (octet_length(previous_hash) = 32),
+  expires_ts     bigint NOT NULL,
+  UNIQUE (user_number, device_id),
   FOREIGN KEY (user_number, device_id) REFERENCES devices ON DELETE CASCADE
 );
-CREATE INDEX refresh_tokens_device ON refresh_tokens (user_number, device_id);
 
 CREATE TABLE login_tokens (
   token_hash   bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
@@ -87,10 +91,10 @@ CREATE TABLE login_tokens (
   expires_ts   bigint NOT NULL
 );
 
+-- Uses that are pending are the unexpired interactive_auth_sessions that hold the token.
 CREATE TABLE registration_tokens (
   token         text COLLATE "C" PRIMARY KEY CHECK (octet_length(token) <= 64),
   uses_allowed  integer CHECK (uses_allowed >= 0),
-  pending       integer NOT NULL DEFAULT 0 CHECK (pending >= 0),
   completed     integer NOT NULL DEFAULT 0 CHECK (completed >= 0),
   expires_ts    bigint
 );
@@ -104,15 +108,20 @@ CREATE TABLE join_links (
   expires_ts    bigint NOT NULL
 );
 
+-- body_hash is keyed with the session's name, which only its client has: bodies hold passwords, and a plain hash of one
+-- could be guessed at.
 CREATE TABLE interactive_auth_sessions (
   session_hash  bytea PRIMARY KEY CHECK (octet_length(session_hash) = 32),
   operation     text COLLATE "C" NOT NULL,
   user_number   integer REFERENCES users ON DELETE CASCADE,
   body_hash     bytea NOT NULL CHECK (octet_length(body_hash) = 32),
   completed     text[] COLLATE "C" NOT NULL DEFAULT '{}',
+  -- The registration token that the session holds a use of.
   token         text COLLATE "C",
   expires_ts    bigint NOT NULL
 );
+CREATE INDEX interactive_auth_sessions_token ON interactive_auth_sessions (token) WHERE token IS NOT NULL;
+CREATE INDEX interactive_auth_sessions_expires ON interactive_auth_sessions (expires_ts);
 
 -- Values are JSON. Local users' own, and what other servers said of theirs.
 CREATE TABLE profiles (

@@ -46,13 +46,15 @@ export interface Tables {
     user_number: number
     device_id: string
     expires_ts: number | null
+    refresh_hash: Buffer | null
   }
   refresh_tokens: {
-    token_hash: Buffer
+    family_hash: Buffer
     user_number: number
     device_id: string
-    successor_hash: Buffer | null
-    expires_ts: number | null
+    current_hash: Buffer
+    previous_hash: Buffer | null
+    expires_ts: number
   }
   login_tokens: {
     token_hash: Buffer
@@ -62,7 +64,6 @@ export interface Tables {
   registration_tokens: {
     token: string
     uses_allowed: number | null
-    pending: Generated<number>
     completed: Generated<number>
     expires_ts: number | null
   }
