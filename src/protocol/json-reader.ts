@@ -74,7 +74,13 @@ function decodeUtf8(bytes: Uint8Array): string | null {
   try {
     return decoder.decode(bytes)
   } catch (error) {
-    if (error instanceof TypeError) return null
+    if (
+      typeof error === 'object' &&
+      error !== null &&
+      'code' in error &&
+      error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+    )
+      return null
     throw error
   }
 }
