@@ -300,7 +300,7 @@ describe.each(everyVersion)('the event format of room version %s', (id, version)
   it('never throws, whatever an event holds', () => {
     const value = fc.oneof(
       fc.jsonValue({ stringUnit: 'binary', maxDepth: 3 }),
-      fc.constantFrom<unknown>(1e400, -0, 2 ** 53, '\ud800', '\0', '__proto__', [['$a:b', {}]]),
+      fc.constantFrom<unknown>(Infinity, -0, 2 ** 53, '\ud800', '\0', '__proto__', [['$a:b', {}]]),
     )
     fc.assert(
       fc.property(
