@@ -37,7 +37,7 @@ export function eventBody(event: Event, version: RoomVersion): string {
 
 /** The event of a row; `null` if the row is damaged, which costs that event and nothing else. */
 export function storedEvent(row: EventRow, room: RoomFacts): StoredEvent | null {
-  const parsed = parseJson(row.body, { numbers: room.version.strictCanonicalJson ? 'open' : 'lax' })
+  const parsed = parseJson(row.body, { numbers: room.version.strictCanonicalJson ? 'open' : 'preserved' })
   if (!parsed.ok) return null
   // The column holds nothing but event IDs that were parsed before they were inserted.
   const read = readStoredEvent(parsed.value, row.event_id as EventId, room.version)

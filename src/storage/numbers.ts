@@ -30,6 +30,8 @@ export interface Numbers {
   typeNames(numbers: Iterable<number>): Promise<ReadonlyMap<number, string>>
   stateKey(stateKey: string): Promise<number>
   stateKeys(stateKeys: Iterable<string>): Promise<ReadonlyMap<string, number>>
+  /** The numbers of those state keys that exist. */
+  knownStateKeys(stateKeys: Iterable<string>): Promise<ReadonlyMap<string, number>>
   stateKeyNames(numbers: Iterable<number>): Promise<ReadonlyMap<number, string>>
   /** `null` for a room that this server does not know. */
   room(roomId: RoomId): Promise<RoomFacts | null>
@@ -264,6 +266,7 @@ export function createNumbers(db: Database, serverName: ServerName): Numbers {
     typeNames: numbers => types.names(numbers),
     stateKey: async stateKey => required(await stateKeys.numbers([stateKey], true), stateKey),
     stateKeys: names => stateKeys.numbers(names, true),
+    knownStateKeys: names => stateKeys.numbers(names, false),
     stateKeyNames: numbers => stateKeys.names(numbers),
     room: roomId => rooms.find(roomId),
     rooms: numbers => rooms.read(numbers),

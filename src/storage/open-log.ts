@@ -524,7 +524,7 @@ function notification(processId: string): Query {
 }
 
 async function run<Row>(tx: Tx, query: Query): Promise<Row[]> {
-  const { rows } = await tx.getExecutor().executeQuery<Row>(CompiledQuery.raw<Row>(query.text, query.values))
+  const { rows } = await tx.getExecutor().executeQuery<Row>(CompiledQuery.raw(query.text, query.values))
   return rows
 }
 
