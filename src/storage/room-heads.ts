@@ -117,3 +117,27 @@ export async function stateHoldings(
     return { position: row.changed, eventId: event?.event.eventId ?? null, event }
   })
 }
+
+/** For each state event of a timeline, by its number, the event that held its pair just before it. */
+export async function previousState(
+  db: Database,
+  numbers: Numbers,
+  events: readonly StoredEvent[],
+): Promise<Map<number, StoredEvent>> {
+  if (events.length === 0) return new Map()
+  const { rows } = await sql<EventRow & { successor: number }>`
+    SELECT c.event_number AS successor, ${sql.raw(eventColumns)} FROM state_changes c
+    JOIN LATERAL (SELECT p.event_number FROM state_changes p WHERE p.room_number = c.room_number
+      AND p.type_number = c.type_number AND p.state_key_number = c.state_key_number AND p.position < c.position
+      ORDER BY p.position DESC LIMIT 1) before ON true
+    JOIN events e ON e.event_number = before.event_number ${sql.raw(eventJoins)}
+    WHERE c.event_number = ANY(${events.map(({ eventNumber }) => eventNumber)})`.execute(db.kysely)
+  const previous = new Map<number, StoredEvent>()
+  const rooms = await numbers.rooms(rows.map(row => row.room_number))
+  for (const row of rows) {
+    const room = rooms.get(row.room_number)
+    const event = room && storedEvent(row, room)
+    if (event) previous.set(row.successor, event)
+  }
+  return previous
+}

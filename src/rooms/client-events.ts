@@ -1,0 +1,85 @@
+import { type Context } from '../context.ts'
+import { clientEvent, federationFormatEvent } from '../protocol/client-event.ts'
+import { type DeviceId, type UserId } from '../protocol/identifiers.ts'
+import { type JsonObject } from '../protocol/json.ts'
+import { eventsByNumber } from '../storage/events.ts'
+import { type StoredEvent } from '../storage/log-entries.ts'
+import { previousState } from '../storage/room-heads.ts'
+
+/** For whom events are shown. */
+export interface Viewer {
+  readonly userId: UserId
+  readonly deviceId: DeviceId | null
+}
+
+/** How events are shown. */
+export interface Shown {
+  /** False where the answer tells the room in another place, as in /sync. */
+  readonly withRoomId: boolean
+  readonly format?: 'client' | 'federation'
+  /** Bundled aggregations by event number, for `unsigned.m.relations`. */
+  readonly bundles?: ReadonlyMap<number, JsonObject>
+}
+
+/**
+ * Events as a client sees them, in their order, with all that `unsigned` says: `age`, `transaction_id` to the device that
+ * sent it, `prev_content` and `replaces_state` of state events, `redacted_because`. They must have passed `visibleEvents`.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-event-format
+ */
+export async function clientEvents(
+  ctx: Context,
+  viewer: Viewer,
+  events: readonly StoredEvent[],
+  shown: Shown,
+): Promise<JsonObject[]> {
+  const redactions = events.flatMap(({ redactedBy }) => redactedBy ?? [])
+  const states = events.filter(({ event, position }) => event.stateKey !== null && position !== null)
+  const [redactedBecause, replaced] = await Promise.all([
+    eventsByNumber(ctx.db.kysely, ctx.numbers, redactions),
+    previousState(ctx.db, ctx.numbers, states),
+  ])
+  const redactionByNumber = new Map(redactedBecause.map(redaction => [redaction.eventNumber, redaction]))
+  return events.map(stored =>
+    showEvent(ctx, viewer, stored, shown, {
+      redaction: stored.redactedBy === null ? null : (redactionByNumber.get(stored.redactedBy) ?? null),
+      replaced: replaced.get(stored.eventNumber) ?? null,
+    }),
+  )
+}
+
+/** What an event's `unsigned` tells of other events. */
+export interface Related {
+  /** The redaction that pruned the event. */
+  readonly redaction: StoredEvent | null
+  /** The state event that this one replaced. */
+  readonly replaced: StoredEvent | null
+}
+
+/** One event as a client sees it, when the events around it are known already. */
+export function showEvent(
+  ctx: Context,
+  viewer: Viewer,
+  stored: StoredEvent,
+  shown: Shown,
+  { redaction, replaced }: Related,
+): JsonObject {
+  const { event, transaction } = stored
+  const unsigned: JsonObject = { age: Math.max(0, ctx.clock.now() - event.originServerTs) }
+  if (transaction && event.sender === viewer.userId && transaction.deviceId === viewer.deviceId) {
+    unsigned['transaction_id'] = transaction.transactionId
+  }
+  if (replaced) {
+    unsigned['prev_content'] = replaced.event.content
+    unsigned['prev_sender'] = replaced.event.sender
+    unsigned['replaces_state'] = replaced.event.eventId
+  }
+  if (redaction) {
+    unsigned['redacted_because'] = clientEvent(redaction.event, {}, true)
+    unsigned['redacted_by'] = redaction.event.eventId
+  }
+  const bundle = shown.bundles?.get(stored.eventNumber)
+  if (bundle) unsigned['m.relations'] = bundle
+  return shown.format === 'federation'
+    ? federationFormatEvent(event, { unsigned })
+    : clientEvent(event, { unsigned }, shown.withRoomId)
+}

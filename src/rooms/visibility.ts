@@ -1,0 +1,174 @@
+import { LRUCache } from 'lru-cache'
+import { type Context, perServer } from '../context.ts'
+import { notInRoom } from '../errors.ts'
+import { historyVisibilityOf, membershipIn, type Membership, userMaySee } from '../protocol/history-visibility.ts'
+import { type RoomId, type UserId } from '../protocol/identifiers.ts'
+import { effectivePolicy, isExpired, type Lifetime } from '../protocol/retention.ts'
+import { type LogEntry, eventFlags, type StoredEvent } from '../storage/log-entries.ts'
+import { stateHoldings } from '../storage/room-heads.ts'
+import { roomHead, type RoomHead } from './head.ts'
+
+/** From this log position on, this value held. */
+interface Span<T> {
+  readonly position: number
+  readonly value: T
+}
+
+type Spans<T> = readonly Span<T>[]
+
+/** How many rooms' and members' histories are remembered. */
+const rememberedLimit = 50_000
+
+class Histories {
+  readonly #ctx: Context
+  readonly #visibility = new LRUCache<RoomId, Spans<ReturnType<typeof historyVisibilityOf>>>({ max: rememberedLimit })
+  readonly #membership = new LRUCache<string, Spans<Membership>>({ max: rememberedLimit })
+  /** Counts the changes of what is remembered: a reading that began before a change is not kept. */
+  #generation = 0
+
+  constructor(ctx: Context) {
+    this.#ctx = ctx
+    ctx.log.subscribe(entries => {
+      for (const entry of entries) this.#apply(entry)
+    })
+  }
+
+  visibility(head: RoomHead): Promise<Spans<ReturnType<typeof historyVisibilityOf>>> {
+    return this.#remember(this.#visibility, head.roomId, head, 'm.room.history_visibility', '', historyVisibilityOf)
+  }
+
+  membership(head: RoomHead, userId: UserId): Promise<Spans<Membership>> {
+    return this.#remember(this.#membership, `${head.roomId} ${userId}`, head, 'm.room.member', userId, membershipIn)
+  }
+
+  async #remember<K extends string, T>(
+    cache: LRUCache<K, Spans<T>>,
+    key: K,
+    head: RoomHead,
+    type: string,
+    stateKey: string,
+    read: (content: StoredEvent['event']['content'] | undefined) => T,
+  ): Promise<Spans<T>> {
+    const known = cache.get(key)
+    if (known) return known
+    const generation = this.#generation
+    const holdings = await stateHoldings(this.#ctx.db, this.#ctx.numbers, head.facts, type, stateKey)
+    const spans = holdings.map(({ position, event }) => ({ position, value: read(event?.event.content) }))
+    if (generation === this.#generation) cache.set(key, spans)
+    return spans
+  }
+
+  #apply(entry: LogEntry): void {
+    if (entry.kind === 'room') {
+      this.#generation++
+      this.#visibility.delete(entry.roomId)
+      for (const key of this.#membership.keys()) if (key.startsWith(`${entry.roomId} `)) this.#membership.delete(key)
+      return
+    }
+    if (entry.kind !== 'event') return
+    for (const { type, stateKey } of entry.stateChanges) {
+      if (type === 'm.room.history_visibility') this.#visibility.delete(entry.roomId)
+      else if (type === 'm.room.member') this.#membership.delete(`${entry.roomId} ${stateKey}`)
+      else continue
+      this.#generation++
+    }
+  }
+}
+
+const histories = perServer(ctx => new Histories(ctx))
+
+/** What held before and after a position. */
+function around<T>(spans: Spans<T>, position: number, initially: T): { before: T; after: T } {
+  let before = initially
+  let after = initially
+  for (const span of spans) {
+    if (span.position > position) break
+    after = span.value
+    if (span.position < position) before = span.value
+  }
+  return { before, after }
+}
+
+/** The lifetime of messages in a room, as of now. */
+export function lifetimeIn(ctx: Context, head: RoomHead): Lifetime {
+  return effectivePolicy(ctx.config.retention, head.roomId, type => head.event(type)?.content ?? null)
+}
+
+/**
+ * THE gate: nothing of a room's history reaches a user without passing here. Returns those of the events, in their order,
+ * that the viewer may see: by the history visibility and their membership at the event, and only while the event lives.
+ * Rejected and soft-failed events and outliers are seen by nobody. Events of another room than `head`'s are left out.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
+ */
+export async function visibleEvents(
+  ctx: Context,
+  viewer: UserId,
+  head: RoomHead,
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const policy = lifetimeIn(ctx, head)
+  const nowMs = ctx.clock.now()
+  const hidden = eventFlags.rejected | eventFlags.softFailed
+  const alive = events.filter(
+    ({ event, flags, position, ageTs, roomNumber }) =>
+      roomNumber === head.facts.roomNumber &&
+      position !== null &&
+      (flags & hidden) === 0 &&
+      !isExpired(event, ageTs, policy, nowMs),
+  )
+  if (alive.length === 0) return []
+  const [visibility, membership] = await Promise.all([
+    histories(ctx).visibility(head),
+    histories(ctx).membership(head, viewer),
+  ])
+  return alive.filter(({ position }) => {
+    if (position === null) return false
+    const seenUnder = around(visibility, position, historyVisibilityOf(undefined))
+    const seenAs = around(membership, position, 'leave')
+    return userMaySee({
+      visibilityBefore: seenUnder.before,
+      visibilityAfter: seenUnder.after,
+      membershipBefore: seenAs.before,
+      membershipAfter: seenAs.after,
+      joinedAfterwards: membership.some(span => span.position > position && span.value === 'join'),
+    })
+  })
+}
+
+/** Whether an event would be visible to a user who is in the room and was when it came: the fast path of /sync, which has
+ *  just established that from the log. Everything but membership is checked. */
+export function livesIn(ctx: Context, head: RoomHead, stored: StoredEvent): boolean {
+  return (
+    (stored.flags & (eventFlags.rejected | eventFlags.softFailed)) === 0 &&
+    !isExpired(stored.event, stored.ageTs, lifetimeIn(ctx, head), ctx.clock.now())
+  )
+}
+
+/** How far a user may look into a room. */
+export interface RoomAccess {
+  readonly head: RoomHead
+  readonly membership: Membership
+  /** The newest position that the user may look at: where they left; `Infinity` for members and in world-readable rooms. */
+  readonly upTo: number
+}
+
+/**
+ * The access of a user to a room's state and history. Throws the same M_FORBIDDEN for an unknown room and for one that
+ * is closed to the user: never a member and not world-readable, or forgotten.
+ */
+export async function roomAccess(ctx: Context, viewer: UserId, roomId: RoomId): Promise<RoomAccess> {
+  const head = await roomHead(ctx, roomId)
+  if (!head) throw notInRoom()
+  const membership = head.membership(viewer)
+  if (membership === 'join') return { head, membership, upTo: Infinity }
+  const isWorldReadable = historyVisibilityOf(head.event('m.room.history_visibility')?.content) === 'world_readable'
+  if (isWorldReadable) return { head, membership, upTo: Infinity }
+  const spans = await histories(ctx).membership(head, viewer)
+  const wasJoined = spans.some(span => span.value === 'join')
+  const last = spans.at(-1)
+  if (!wasJoined || !last) throw notInRoom()
+  // Where the last stay ended: the first change after the last join.
+  const lastJoin = spans.findLastIndex(span => span.value === 'join')
+  const left = spans[lastJoin + 1] ?? last
+  return { head, membership, upTo: left.position }
+}
