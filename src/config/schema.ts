@@ -1,0 +1,232 @@
+import ipaddr from 'ipaddr.js'
+import { z } from 'zod'
+import { defaultLimits, type LimitClass } from '../limiter.ts'
+import { parseRoomId, parseServerName } from '../protocol/identifiers.ts'
+import { duration, port, secret, section, size, snakeCase, webUrl } from './values.ts'
+
+// Each key says what it is for: the reference, the JSON Schema and the hints of error messages are made from this file.
+
+const listener = (host: string, defaultPort: number) => ({
+  host: z.string().min(1).default(host).describe('The address to listen on; 0.0.0.0 or :: for all.'),
+  port: port.default(defaultPort).describe('The port to listen on; 0 takes a free one.'),
+})
+
+const lifetime = (description: string) => duration(1_000).nullable().default(null).describe(description)
+
+const lifetimeRange = (name: string) =>
+  section(
+    {
+      min: lifetime(`The shortest ${name} a room may ask for.`),
+      max: lifetime(`The longest ${name} a room may ask for.`),
+    },
+    ({ min, max }) =>
+      typeof min === 'number' && typeof max === 'number' && min > max
+        ? { key: 'max', message: 'must not be less than min' }
+        : null,
+  ).prefault({})
+
+const retentionPolicy = (whose: string) =>
+  section(
+    {
+      max_lifetime: lifetime(`How long messages ${whose} live; null for as long as the server.`),
+      min_lifetime: lifetime(`How long messages ${whose} live at least.`),
+    },
+    ({ max_lifetime: max, min_lifetime: min }) =>
+      typeof min === 'number' && typeof max === 'number' && min > max
+        ? { key: 'max_lifetime', message: 'must not be less than min_lifetime' }
+        : null,
+  )
+
+const rateLimit = (perSecond: number, burst: number) =>
+  section({
+    per_second: z.number().positive().default(perSecond).describe('Requests a second in the long run.'),
+    burst: z.int().min(1).default(burst).describe('Requests at once.'),
+  }).prefault({})
+
+type SnakeCase<Name extends string> = Name extends `${infer Letter}${infer Rest}`
+  ? `${Letter extends Lowercase<Letter> ? Letter : `_${Lowercase<Letter>}`}${SnakeCase<Rest>}`
+  : Name
+
+/** One setting for each class of limits. */
+function rateLimits(): { readonly [Name in LimitClass as SnakeCase<Name>]: ReturnType<typeof rateLimit> } {
+  const entries = Object.entries(defaultLimits).map(([name, rate]) => [
+    snakeCase(name),
+    rateLimit(rate.perSecond, rate.burst).describe(`The limit called ${name}.`),
+  ])
+  return Object.fromEntries(entries) as ReturnType<typeof rateLimits> // One entry for each class, as the type says.
+}
+
+const networks = z
+  .array(z.string())
+  .transform((list, context) => {
+    for (const [index, text] of list.entries()) {
+      if (ipaddr.isValidCIDR(text) || ipaddr.isValid(text)) continue
+      context.addIssue({ code: 'custom', path: [index], message: 'must be an address or a network such as 10.0.0.0/8' })
+    }
+    return list
+  })
+  .readonly()
+  .prefault([])
+
+const JWT_ALGORITHMS = ['HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const // prettier-ignore
+
+/** Every setting of Lethe, as it stands in the file: the one place where names, types, defaults and meanings are said. */
+export const settings = section({
+  server_name: z
+    .string()
+    .transform((text, context) => {
+      const name = parseServerName(text)
+      if (name !== null) return name
+      context.addIssue({ code: 'custom', message: 'must be a host name, with a port if need be, such as example.org' })
+      return z.NEVER
+    })
+    .prefault('localhost')
+    .describe('The part after the colon of every user ID (@alice:example.org). It can never be changed.'),
+  public_base_url: webUrl
+    .nullable()
+    .default(null)
+    .describe('The URL under which clients reach this server. By default derived from server_name.'),
+  data_dir: z
+    .string()
+    .min(1)
+    .default('./lethe-data')
+    .describe('The folder for keys, media and the embedded database. Relative to the working directory.'),
+  database: section({
+    url: z
+      .string()
+      .refine(text => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol), {
+        message: 'must be a URL such as postgres://user:password@host:5432/lethe',
+      })
+      .nullable()
+      .default(null)
+      .meta({
+        writeOnly: true,
+        description: 'A PostgreSQL (14 or later) of your own. By default an embedded one runs.',
+      }),
+    pool_size: z.int().min(2).max(500).default(20).describe('Connections that one process may open.'),
+  }).prefault({}),
+  listen: section(listener('127.0.0.1', 8008)).prefault({}),
+  metrics: section({
+    enabled: z.boolean().default(true).describe('Whether to answer /metrics for Prometheus.'),
+    ...listener('127.0.0.1', 9090),
+  }).prefault({}),
+  trusted_proxies: networks.describe('Networks of the reverse proxies whose X-Forwarded-For is believed.'),
+  log: section({
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info')
+      .describe('The least important messages that are written.'),
+  }).prefault({}),
+  registration: section(
+    {
+      mode: z
+        .enum(['closed', 'token', 'open'])
+        .default('closed')
+        .describe('Who may register: nobody, who has a registration token, anybody.'),
+      i_know_open_is_unsafe: z
+        .boolean()
+        .default(false)
+        .describe('Needed for open registration, which spammers find within days.'),
+      shared_secret: secret().nullable().default(null).describe('Allows scripts to register users.'),
+    },
+    ({ mode, i_know_open_is_unsafe: isKnown }) =>
+      mode === 'open' && isKnown !== true
+        ? {
+            key: 'mode',
+            message: 'open lets anybody in, spammers first; it needs registration.i_know_open_is_unsafe: true',
+          }
+        : null,
+  ).prefault({}),
+  login: section({
+    token: section({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('Whether a signed-in user may sign in another device (m.login.token).'),
+    }).prefault({}),
+    jwt: section({
+      secret: secret().describe('The key (HS…) or the PEM public key (RS…, PS…, ES…) that tokens are checked with.'),
+      algorithms: z
+        .array(z.enum(JWT_ALGORITHMS))
+        .min(1)
+        .default(['HS256'])
+        .describe('The signatures that are accepted.'),
+      subject_claim: z.string().min(1).default('sub').describe('The claim that holds the localpart.'),
+      issuer: z.string().nullable().default(null).describe('The issuer that tokens must name.'),
+      audiences: z
+        .array(z.string())
+        .readonly()
+        .nullable()
+        .default(null)
+        .describe('Audiences of which tokens must name one.'),
+    })
+      .nullable()
+      .default(null)
+      .describe('Sign-in with JSON Web Tokens (org.matrix.login.jwt).'),
+  }).prefault({}),
+  rate_limits: section({
+    enabled: z.boolean().default(true).describe('Whether requests are limited at all.'),
+    ...rateLimits(),
+  }).prefault({}),
+  media: section({
+    max_upload_bytes: size().prefault('50M').describe('The largest upload.'),
+    store: section({
+      path: z.string().min(1).nullable().default(null).describe('The folder for files. By default media in data_dir.'),
+    }).prefault({}),
+  }).prefault({}),
+  retention: section({
+    default: retentionPolicy('in rooms without a policy of their own').prefault({}),
+    limits: section({
+      min_lifetime: lifetimeRange('min_lifetime'),
+      max_lifetime: lifetimeRange('max_lifetime'),
+    }).prefault({}),
+    rooms: z
+      .record(
+        z.string().refine(text => parseRoomId(text) !== null, 'must be a room ID'),
+        retentionPolicy('in this room'),
+      )
+      .readonly()
+      .default({})
+      .describe('Policies by room ID, over whatever the room says.'),
+    sweep_interval: duration(1_000).prefault('60s').describe('How often expired messages are deleted.'),
+  }).prefault({}),
+  federation: section({
+    enabled: z.boolean().default(false).describe('Whether this server talks to other servers.'),
+  }).prefault({}),
+  presence: section({
+    enabled: z.boolean().default(false).describe('Whether users see who is online.'),
+  }).prefault({}),
+  encryption: section({
+    default_in_private_rooms: z.boolean().default(false).describe('Whether new private rooms are encrypted.'),
+  }).prefault({}),
+  well_known: section({
+    client_extra: z
+      .record(z.string(), z.json())
+      .readonly()
+      .default({})
+      .describe('More keys for /.well-known/matrix/client.'),
+  }).prefault({}),
+  turn: section(
+    {
+      uris: z
+        .array(z.string().regex(/^(turns?|stuns?):/, 'must start with turn:, turns: or stun:'))
+        .readonly()
+        .default([])
+        .describe('The URIs of the TURN servers; none switches calls through them off.'),
+      shared_secret: secret().nullable().default(null).describe('The secret shared with the TURN server.'),
+      username: z.string().nullable().default(null).describe('A fixed user name, where there is no shared secret.'),
+      password: secret().nullable().default(null).describe('The password of the fixed user.'),
+      ttl: duration(1_000).prefault('1h').describe('How long credentials are good for.'),
+      allow_guests: z.boolean().default(false).describe('Whether guests get credentials.'),
+    },
+    ({ uris, shared_secret: shared, username, password }) =>
+      (uris?.length ?? 0) > 0 && !shared && !(username && password)
+        ? { key: 'shared_secret', message: 'turn.uris needs turn.shared_secret, or turn.username and turn.password' }
+        : null,
+  ).prefault({}),
+})
+
+/** The settings of a file, before defaults. */
+export type SettingsInput = z.input<typeof settings>
+/** The settings of a running server. */
+export type Settings = z.output<typeof settings>
