@@ -38,7 +38,7 @@ export type EventRead =
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu (1)
  */
 export function readEvent(pdu: JsonValue, version: RoomVersion): EventRead {
-  if (!isJsonObject(pdu) || isRawNumber(pdu)) return refuse('the event is not an object')
+  if (!isJsonObject(pdu)) return refuse('the event is not an object')
   const { unsigned: _unsigned, ...signed } = pdu
   try {
     const text = canonicalJson(signed, version.strictCanonicalJson ? 'strict' : 'lax')
@@ -58,7 +58,7 @@ export function readEvent(pdu: JsonValue, version: RoomVersion): EventRead {
  * and just as unable to throw: a row that is damaged is refused, and costs itself only.
  */
 export function readStoredEvent(pdu: JsonValue, eventId: EventId, version: RoomVersion): EventRead {
-  if (!isJsonObject(pdu) || isRawNumber(pdu)) return refuse('the event is not an object')
+  if (!isJsonObject(pdu)) return refuse('the event is not an object')
   if (!Object.hasOwn(pdu, 'unsigned')) return readFields(pdu, eventId, version)
   const { unsigned: _unsigned, ...signed } = pdu
   return readFields(signed, eventId, version)

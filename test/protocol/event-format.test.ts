@@ -355,7 +355,15 @@ describe('create events of version 12', () => {
 describe('stored events', () => {
   it('K7: cost only themselves when they are damaged', () => {
     const version = versionOf('12')
-    for (const damaged of [null, 1, [], {}, { type: 'x' }, { ...sample(version), content: null }]) {
+    for (const damaged of [
+      null,
+      1,
+      [],
+      {},
+      { type: 'x' },
+      { ...sample(version), content: null },
+      { ...sample(version), depth: 2 ** 60 },
+    ]) {
       expect(readStoredEvent(damaged, eventId('$x'), version).ok).toBe(false)
     }
   })

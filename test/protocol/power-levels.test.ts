@@ -116,6 +116,13 @@ describe.each(everyVersion)('power levels in room version %s', (id, version) => 
     expect(levels(read('{"events":{"__proto__":9}}') as JsonObject).requiredLevel('__proto__', false)).toBe(9)
   })
 
+  it('do not count what only a prototype says', () => {
+    const content = Object.create({ ban: 7, users: { [carol]: 60 } }) as JsonObject
+    expect(levels(content).ban).toBe(50)
+    expect(levels(content).userLevel(carol)).toBe(0)
+    expect(levels({ users: Object.create({ [carol]: 60 }) as JsonObject }).userLevel(carol)).toBe(0)
+  })
+
   it('know the level of a notification', () => {
     expect(levels(null).notificationLevel('room')).toBe(50)
     expect(levels({ notifications: {} }).notificationLevel('room')).toBe(50)

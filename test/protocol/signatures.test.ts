@@ -101,6 +101,10 @@ describe('signed JSON', () => {
     const signed = signJson({ a: 1 }, serverName, specKey)
     const inherited: JsonObject = { a: 1, signatures: Object.create(signed['signatures'] as object) as JsonObject }
     expect(verifyJson(inherited, serverName, keyId, specKey.publicKey)).toBe(false)
+    const ofServer = Object.create({ [keyId]: signatureIn(signed) }) as JsonObject
+    expect(verifyJson({ a: 1, signatures: { [serverName]: ofServer } }, serverName, keyId, specKey.publicKey)).toBe(
+      false,
+    )
     expect(verifyJson({ a: 1, signatures: {} }, '__proto__', 'toString', specKey.publicKey)).toBe(false)
     expect(signingKeyIds({ signatures: {} }, 'constructor')).toEqual([])
   })
