@@ -1,3 +1,4 @@
+import { forbidden } from './errors.ts'
 import { type Event } from './protocol/event.ts'
 import { type RoomAlias, type RoomId, type ServerName, type UserId } from './protocol/identifiers.ts'
 import { type JsonObject } from './protocol/json.ts'
@@ -21,4 +22,19 @@ export interface Remote {
   /** Federation's answers to `/user/keys/query` and `/user/keys/claim`, for the users of one server. */
   queryKeys(server: ServerName, request: JsonObject): Promise<JsonObject>
   claimKeys(server: ServerName, request: JsonObject): Promise<JsonObject>
+}
+
+const closed = (): Promise<never> => Promise.reject(forbidden('This server does not talk to other servers'))
+
+/** The outside of a server that keeps to itself: nobody is there, and nobody can be asked. */
+export const noRemote: Remote = {
+  enabled: false,
+  join: closed,
+  knock: closed,
+  leave: closed,
+  invite: closed,
+  resolveAlias: () => Promise.resolve(null),
+  profile: () => Promise.resolve(null),
+  queryKeys: () => Promise.resolve({ device_keys: {} }),
+  claimKeys: () => Promise.resolve({ one_time_keys: {} }),
 }

@@ -14,10 +14,13 @@ export interface SignedRequest {
   readonly content: JsonValue | undefined
 }
 
-/** Whom an application service says that it acts for. Ignored for ordinary tokens. */
-export interface ActingAs {
-  readonly userId: string | null
-  readonly deviceId: string | null
+/** An access token and what was sent with it. */
+export interface Credentials {
+  readonly token: string
+  /** Locked accounts are let in too: logging out. */
+  readonly evenIfLocked: boolean
+  /** Whom an application service says that it acts for; means nothing with other tokens. */
+  readonly actingAs: { readonly userId: string | null; readonly deviceId: string | null }
 }
 
 /**
@@ -26,9 +29,9 @@ export interface ActingAs {
  */
 export interface Authenticators {
   /** The person, guest or application service behind an access token. */
-  user(ctx: Context, token: string, actingAs: ActingAs): Promise<User>
+  user(ctx: Context, credentials: Credentials): Promise<User>
   /** Absent where no application service can be registered: then no endpoint may ask for one. */
-  readonly appservice?: (ctx: Context, token: string, actingAs: ActingAs) => Promise<User>
+  readonly appservice?: (ctx: Context, credentials: Credentials) => Promise<User>
   /** Absent where there is no federation: then no endpoint may ask for it. */
   readonly server?: (ctx: Context, request: SignedRequest) => Promise<{ readonly serverName: ServerName }>
 }

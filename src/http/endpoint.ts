@@ -86,6 +86,8 @@ export interface EndpointDeclaration<A extends Auth, P extends Decoders, Q exten
   /** Further paths of the same endpoint: other versions and unstable prefixes. */
   readonly aliases?: readonly string[]
   readonly auth: A
+  /** Locked accounts may call it all the same: logging out. */
+  readonly evenIfLocked?: boolean
   /** The class of its rate limit; `null` only where a limit would harm (sync, health). Keyed by user, else by address. */
   readonly limit: LimitClass | null
   readonly params?: P
@@ -107,6 +109,7 @@ export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly paths: readonly string[]
   readonly auth: Auth
+  readonly evenIfLocked: boolean
   readonly limit: LimitClass | null
   readonly params: Readonly<Record<string, Decoder<unknown>>>
   readonly query: Readonly<Record<string, Decoder<unknown>>>
@@ -140,10 +143,11 @@ export function endpoint<
   const stable = [path, ...(declaration.aliases ?? [])]
   const legacy = stable.filter(each => each.startsWith('/_matrix/client/v3/')).map(each => each.replace('/v3/', '/r0/'))
   const bodySchema = declaration.body === undefined || declaration.body === 'stream' ? null : declaration.body
-  return {
+  const declared: Endpoint = {
     method: declaration.method,
     paths: [...stable, ...legacy],
     auth: declaration.auth,
+    evenIfLocked: declaration.evenIfLocked ?? false,
     limit: declaration.limit,
     params: declaration.params ?? {},
     query: declaration.query ?? {},
@@ -155,6 +159,19 @@ export function endpoint<
     // The mount gives each handler what its own declaration decoded, so the types agree again there.
     handle: declaration.handle as unknown as Endpoint['handle'],
   }
+  declaredEndpoints.add(declared)
+  return declared
+}
+
+const declaredEndpoints = new WeakSet<object>()
+
+/** The endpoints among the exports of route modules. */
+export function endpointsOf(...modules: readonly Readonly<Record<string, unknown>>[]): readonly Endpoint[] {
+  return modules.flatMap(exports => Object.values(exports).filter(isEndpoint))
+}
+
+function isEndpoint(value: unknown): value is Endpoint {
+  return typeof value === 'object' && value !== null && declaredEndpoints.has(value)
 }
 
 function bodyChecker(schema: TSchema): (body: JsonValue | undefined) => JsonObject {

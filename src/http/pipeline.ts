@@ -5,7 +5,7 @@ import { describeError } from '../log.ts'
 import { type JsonObject, type JsonValue } from '../protocol/json.ts'
 import { federationJsonDepthLimit, jsonDepthLimit } from '../protocol/json-reader.ts'
 import { type Answer, answerOf, refusalOf, writeAnswer } from './answer.ts'
-import { type Authenticators } from './authenticate-port.ts'
+import { type Authenticators, type Credentials } from './authenticate-port.ts'
 import { allowBody, parseBody, readBody, RequestAborted } from './body.ts'
 import { isApiPath } from './cors.ts'
 import { type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
@@ -184,16 +184,20 @@ async function authenticate(
     if (auth === 'optional') return null
     throw missingToken()
   }
-  const actingAs = {
-    userId: query.values.get('user_id')?.[0] ?? null,
-    deviceId: query.values.get('device_id')?.[0] ?? query.values.get('org.matrix.msc3202.device_id')?.[0] ?? null,
+  const credentials: Credentials = {
+    token,
+    evenIfLocked: endpoint.evenIfLocked,
+    actingAs: {
+      userId: query.values.get('user_id')?.[0] ?? null,
+      deviceId: query.values.get('device_id')?.[0] ?? query.values.get('org.matrix.msc3202.device_id')?.[0] ?? null,
+    },
   }
   const { ctx, authenticators } = server
   if (auth === 'appservice') {
     if (!authenticators.appservice) throw new Error('no application services here')
-    return authenticators.appservice(ctx, token, actingAs)
+    return authenticators.appservice(ctx, credentials)
   }
-  const user = await authenticators.user(ctx, token, actingAs)
+  const user = await authenticators.user(ctx, credentials)
   if (auth === 'user' && user.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do that')
   if (auth === 'admin' && !user.isAdmin) throw forbidden('Only administrators may do that')
   return user

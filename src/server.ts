@@ -1,0 +1,224 @@
+import { mkdir } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import { authenticateToken } from './accounts/authenticate.ts'
+import { routes } from './api/routes.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { type Config } from './config.ts'
+import { type Context } from './context.ts'
+import { type MatrixError, unavailable } from './errors.ts'
+import { type Authenticators } from './http/authenticate-port.ts'
+import { type Endpoint } from './http/endpoint.ts'
+import { addProcessMetrics, createRequestMetrics } from './http/metrics.ts'
+import { createHttpServer, type HttpOptions, type HttpServer } from './http/mount.ts'
+import { createOperationsHandler } from './http/operations.ts'
+import { createLimiter } from './limiter.ts'
+import { createLogger, describeError, type Logger } from './log.ts'
+import { type Loop, loops } from './loops.ts'
+import { type Random, systemRandom } from './random.ts'
+import { noRemote } from './remote.ts'
+import { loadSigningKey } from './signing-key.ts'
+import { type Connection } from './storage/client.ts'
+import { type Database, DatabaseError, openDatabase } from './storage/database.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './storage/embedded-postgres.ts'
+import { inspectDatabase } from './storage/inspect.ts'
+import { createFileStore } from './storage/media-file-store.ts'
+import { migrate, type MigrationProgress, readMigrations } from './storage/migrate.ts'
+import { createNumbers } from './storage/numbers.ts'
+import { openLog } from './storage/open-log.ts'
+import { claimDatabase, hasEvents, pingDatabase } from './storage/server-row.ts'
+
+/** What a server is started with. Everything but the settings has a default: the real thing. */
+export interface ServerOptions {
+  readonly config: Config
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly logger?: Logger
+  /** Told of each database migration before it is applied. */
+  readonly onMigration?: (progress: MigrationProgress) => void
+  /** The way in that requests take; see `HttpOptions`. */
+  readonly wayIn?: HttpOptions['wayIn']
+  /** In place of all routes and loops. */
+  readonly endpoints?: readonly Endpoint[]
+  readonly loops?: readonly Loop[]
+}
+
+/** A server that is up. */
+export interface RunningServer {
+  readonly ctx: Context
+  /** `http://host:port` of the listener for clients. */
+  readonly url: string
+  /** That of the listener for operators (metrics, health), or `null` when it is switched off. */
+  readonly metricsUrl: string | null
+  /** Drains and stops: no new connections, long polls answer at once, running requests get 15 seconds, everything is
+   *  closed within 25. A second call waits for the first. */
+  close(): Promise<void>
+}
+
+/** The server cannot start; the message is for the operator. */
+export class StartError extends Error {
+  override readonly name = 'StartError'
+}
+
+/** Requests that are running when the server stops may take so much longer. */
+const drainMs = 15_000
+
+/**
+ * Starts a server: database (the embedded one unless there is a URL), migrations, key, log, loops, listeners. When a step
+ * fails, those before it are undone and the error rises: `StartError`, `SigningKeyError`, `MigrationError`,
+ * `EmbeddedPostgresError` with messages for the operator, `DatabaseError`, or Node's own for a port that is taken.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config } = options
+  const clock = options.clock ?? systemClock
+  const random = options.random ?? systemRandom
+  const logger = options.logger ?? createLogger(config.log.level)
+  const undo = new UndoList(logger)
+  try {
+    await mkdir(config.dataDir, { recursive: true, mode: 0o711 })
+    const connection = await chooseDatabase(config, logger, undo)
+    const db = openDatabase(connection, logger, { poolSize: config.database.poolSize })
+    undo.add('database', () => db.close())
+    await migrate(db.pool, await readMigrations(), options.onMigration)
+    for (const { setting, message } of await inspectDatabase(db.pool)) logger.warn(message, { code: setting })
+    const { epoch } = await claim(db, config, random)
+    const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
+    const numbers = createNumbers(db, config.serverName)
+    // Connections and polls live in real time, whatever the clock of the server says.
+    const log = await openLog({ db, numbers, clock: systemClock, logger, epoch, processId: random.letters(12) })
+    undo.add('log', () => log.close())
+    const shutdown = new AbortController()
+    const ctx: Context = {
+      config,
+      serverName: config.serverName,
+      clock,
+      random,
+      logger,
+      db,
+      log,
+      numbers,
+      signingKey,
+      mediaStore: createFileStore(config.media.store.path),
+      limiter: createLimiter(clock, config.rateLimits, config.rateLimits.enabled),
+      remote: noRemote,
+      shutdown: shutdown.signal,
+    }
+    for (const loop of options.loops ?? loops) undo.add(loop.name, loop.start(ctx))
+    const metrics = createRequestMetrics()
+    const http = createHttpServer(ctx, options.endpoints ?? routes, authenticators, {
+      metrics,
+      trustedProxies: config.trustedProxies,
+      translateError,
+      ...(options.wayIn ? { wayIn: options.wayIn } : {}),
+    })
+    const metricsUrl = await openOperations(ctx, metrics.registry, undo)
+    const url = await listen(http.server, config.listen.host, config.listen.port)
+    undo.add('http', () => drain(shutdown, http))
+    let closing: Promise<void> | null = null
+    return { ctx, url, metricsUrl, close: () => (closing ??= undo.run()) }
+  } catch (error) {
+    await undo.run()
+    throw error
+  }
+}
+
+const authenticators: Authenticators = {
+  user: (ctx, { token, evenIfLocked }) => authenticateToken(ctx, token, { evenIfLocked }),
+}
+
+/** A database that is away is no fault of the request, and may be back in a moment. */
+function translateError(error: unknown): MatrixError | null {
+  return error instanceof DatabaseError && error.isUnavailable ? unavailable() : null
+}
+
+async function chooseDatabase(config: Config, logger: Logger, undo: UndoList): Promise<Connection> {
+  if (config.database.url !== null) return { url: config.database.url }
+  const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log: logger })
+  undo.add('embedded database', () => postgres.stop())
+  return postgres.connection
+}
+
+async function claim(db: Database, config: Config, random: Random): Promise<{ readonly epoch: string }> {
+  const row = await claimDatabase(db, { serverName: config.serverName, epoch: random.letters(8) })
+  if (row.serverName !== config.serverName) {
+    throw new StartError(
+      `The database belongs to the server "${row.serverName}", and server_name says "${config.serverName}". ` +
+        'A server cannot be renamed: set server_name back, or use another database.',
+    )
+  }
+  return row
+}
+
+async function openOperations(
+  ctx: Context,
+  registry: ReturnType<typeof createRequestMetrics>['registry'],
+  undo: UndoList,
+): Promise<string | null> {
+  const { enabled, host, port } = ctx.config.metrics
+  if (!enabled) return null
+  addProcessMetrics(registry, () => ctx.log.head)
+  const handler = createOperationsHandler(registry, async () => {
+    if (ctx.shutdown.aborted) return false
+    try {
+      await pingDatabase(ctx.db.kysely)
+      return true
+    } catch (error) {
+      ctx.logger.warn('The database does not answer', describeError(error))
+      return false
+    }
+  })
+  const server = createServer(handler)
+  const url = await listen(server, host, port)
+  undo.add(
+    'operations',
+    () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  return url
+}
+
+/** Starts to listen; the URL with the port that was taken. */
+function listen(server: Server, host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.removeListener('error', reject)
+      // A listener on host and port has an address of that kind.
+      const { port: taken } = server.address() as AddressInfo
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${taken}`)
+    })
+  })
+}
+
+async function drain(shutdown: AbortController, http: HttpServer): Promise<void> {
+  shutdown.abort()
+  await http.close(drainMs)
+}
+
+/** What has been started, and how to end it: the last first. */
+class UndoList {
+  readonly #logger: Logger
+  readonly #steps: { readonly name: string; readonly end: () => Promise<void> }[] = []
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  add(name: string, end: () => Promise<void>): void {
+    this.#steps.push({ name, end })
+  }
+
+  /** Ends everything; a step that fails is reported and does not keep the others from ending. */
+  async run(): Promise<void> {
+    for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
+      try {
+        await step.end()
+      } catch (error) {
+        this.#logger.error('Could not end cleanly', { ...describeError(error), component: step.name })
+      }
+    }
+  }
+}
