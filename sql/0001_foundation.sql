@@ -179,12 +179,14 @@ END $$;
 
 CREATE TABLE event_types (
   type_number  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  type         text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(type) <= 255)
+  -- NUL is written as \0 and a backslash as \\.
+  type         text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(type) <= 510)
 );
 
 CREATE TABLE state_keys (
   state_key_number  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  state_key         text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(state_key) <= 255)
+  -- Likewise.
+  state_key         text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(state_key) <= 510)
 );
 
 -- Numbers for rooms, events and snapshots are handed out in blocks, so that a batch can be written without waiting for them.
@@ -383,12 +385,15 @@ CREATE TABLE device_list_changes (
 CREATE INDEX device_list_changes_position ON device_list_changes (position);
 
 CREATE TABLE key_backups (
-  user_number  integer NOT NULL REFERENCES accounts ON DELETE CASCADE,
-  version      integer NOT NULL,
-  algorithm    text NOT NULL,
-  auth_data    text NOT NULL,
-  etag         bigint NOT NULL DEFAULT 0,
-  is_deleted   boolean NOT NULL DEFAULT false,
+  user_number    integer NOT NULL REFERENCES accounts ON DELETE CASCADE,
+  version        integer NOT NULL,
+  algorithm      text NOT NULL,
+  auth_data      text NOT NULL,
+  -- Counts the changes of the backed-up sessions.
+  etag           bigint NOT NULL DEFAULT 0,
+  session_count  bigint NOT NULL DEFAULT 0 CHECK (session_count >= 0),
+  -- A deleted version keeps its row, emptied, so that its number is not given out again.
+  is_deleted     boolean NOT NULL DEFAULT false,
   PRIMARY KEY (user_number, version)
 );
 
@@ -435,3 +440,12 @@ CREATE TABLE media_thumbnails (
   size_bytes    bigint NOT NULL,
   PRIMARY KEY (media_id, width, height, method, is_animated)
 );
+
+-- Files of the media store that no row refers to: being written, or to be removed. Each stands here before it exists and
+-- until it is gone, so that a crash leaves nothing behind that cannot be found.
+CREATE TABLE unreferenced_files (
+  file_name  text COLLATE "C" PRIMARY KEY,
+  -- What still stands here then is to be removed.
+  remove_ts  bigint NOT NULL
+);
+CREATE INDEX unreferenced_files_remove ON unreferenced_files (remove_ts);

@@ -20,7 +20,7 @@ export const statusOfErrcode = {
   M_UNAUTHORIZED: 401,
   M_USER_IN_USE: 400,
   M_INVALID_USERNAME: 400,
-  M_ROOM_IN_USE: 409,
+  M_ROOM_IN_USE: 400,
   M_INVALID_ROOM_STATE: 400,
   M_THREEPID_DENIED: 403,
   M_THREEPID_AUTH_FAILED: 400,
@@ -97,10 +97,14 @@ export const notJson = (message = 'The request body is not valid JSON'): MatrixE
   new MatrixError('M_NOT_JSON', message)
 
 /** 400: a required parameter is absent. */
-export const missingParam = (name: string): MatrixError => new MatrixError('M_MISSING_PARAM', `Missing parameter: ${name}`)
+export const missingParam = (name: string): MatrixError =>
+  new MatrixError('M_MISSING_PARAM', `Missing parameter: ${name}`)
 
 /** 400: a parameter has a value that it cannot have. */
 export const invalidParam = (message: string): MatrixError => new MatrixError('M_INVALID_PARAM', message)
+
+/** 400: the alias belongs to another room. */
+export const roomInUse = (message = 'That alias is taken'): MatrixError => new MatrixError('M_ROOM_IN_USE', message)
 
 /** 413. */
 export const tooLarge = (message = 'The request is too large'): MatrixError => new MatrixError('M_TOO_LARGE', message)

@@ -1,5 +1,5 @@
 import { type Context } from '../context.ts'
-import { badJson, forbidden, invalidParam, tooLarge, unavailable } from '../errors.ts'
+import { badJson, forbidden, invalidParam, roomInUse, tooLarge, unavailable } from '../errors.ts'
 import { authEventsFor } from '../protocol/auth/auth-events.ts'
 import { authorise } from '../protocol/auth/authorise.ts'
 import { mayRedact } from '../protocol/auth/redaction.ts'
@@ -15,6 +15,7 @@ import { redactPdu } from '../protocol/redaction.ts'
 import { relationOf } from '../protocol/relations.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { StateMap } from '../protocol/state-map.ts'
+import { DatabaseError } from '../storage/database.ts'
 import { eventBody, eventsById } from '../storage/events.ts'
 import { type Announcement, type NewEvent, type NewSnapshot, type TransactionKey } from '../storage/log-changes.ts'
 import { eventFlags, type StoredEvent } from '../storage/log-entries.ts'
@@ -331,8 +332,9 @@ export async function append(
 }
 
 /**
- * Makes a room: `build` adds its events, the create event first. The room, its aliases and all of its events come into
- * being together, or not at all. Returns the room's ID.
+ * Makes a room: `build` adds its events on top of the create event. The room, its aliases and all of its events come into
+ * being together, or not at all; `build` may run again, so it must not do anything else that lasts. Returns the room's ID.
+ * Throws M_ROOM_IN_USE if an alias is taken, and what `build` throws.
  */
 export async function makeRoom(
   ctx: Context,
@@ -341,23 +343,43 @@ export async function makeRoom(
   newRoom: NewRoom,
   build: (room: OpenRoom) => Promise<void>,
 ): Promise<RoomId> {
-  const roomNumber = await ctx.numbers.next('room')
-  const emptyHead = (roomId: RoomId) =>
-    new RoomHead({
-      facts: { roomNumber, roomId, version },
-      version: 0,
-      depth: 0,
-      forwardExtremities: [],
-      snapshot: null,
-      state: [],
-    })
+  const nowMs = createEvent.originServerTs ?? ctx.clock.now()
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      // Two rooms of version 12 that one user makes in one millisecond would be the same room: the later waits for the next.
+      const draft = { ...createEvent, originServerTs: nowMs + attempt }
+      return await tryMakeRoom(ctx, version, draft, newRoom, build)
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error
+      if (error.isUniqueViolation('room_aliases_pkey')) throw roomInUse()
+      if (!error.isUniqueViolation('rooms_room_id_key')) throw error
+    }
+  }
+  throw unavailable('Too many rooms are being made; try again')
+}
+
+async function tryMakeRoom(
+  ctx: Context,
+  version: RoomVersion,
+  createEvent: Draft,
+  newRoom: NewRoom,
+  build: (room: OpenRoom) => Promise<void>,
+): Promise<RoomId> {
   // In room version 12 the create event is the room's ID: the room learns its own name from it.
-  const create = version.roomIdIsCreateHash ? createEventOf(ctx, version, createEvent) : null
-  // It has the grammar of a room ID by construction.
-  const roomId = create?.roomId ?? (`!${ctx.random.letters(18)}:${ctx.serverName}` as RoomId)
-  const head = emptyHead(roomId)
+  const roomId = version.roomIdIsCreateHash
+    ? createEventOf(ctx, version, createEvent).roomId
+    : // It has the grammar of a room ID by construction.
+      (`!${ctx.random.letters(18)}:${ctx.serverName}` as RoomId)
+  const head = new RoomHead({
+    facts: { roomNumber: await ctx.numbers.next('room'), roomId, version },
+    version: 0,
+    depth: 0,
+    forwardExtremities: [],
+    snapshot: null,
+    state: [],
+  })
   const room = new OpenRoom(ctx, head)
-  await room.add(create ? { ...createEvent, originServerTs: create.originServerTs } : createEvent)
+  await room.add(createEvent)
   await build(room)
   const outcome = await room.commit(0, newRoom)
   if (outcome.outcome !== 'committed') throw unavailable()

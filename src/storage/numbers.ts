@@ -114,17 +114,19 @@ class Dictionary<Name extends string> {
     if (missing.length === 0) return found
     for (const row of await this.#read.run(this.#db.kysely, [missing])) {
       // The column holds nothing but what was inserted as a `Name`.
-      this.#remember(row.name as Name, row.number)
-      found.set(row.number, row.name as Name)
+      const name = restored(row.name) as Name
+      this.#remember(name, row.number)
+      found.set(row.number, name)
     }
     return found
   }
 
   async #load(names: Name[], into: Map<Name, number>): Promise<void> {
-    for (const row of await this.#find.run(this.#db.kysely, [names])) {
+    for (const row of await this.#find.run(this.#db.kysely, [names.map(storable)])) {
       // As above.
-      this.#remember(row.name as Name, row.number)
-      into.set(row.name as Name, row.number)
+      const name = restored(row.name) as Name
+      this.#remember(name, row.number)
+      into.set(name, row.number)
     }
   }
 
@@ -227,6 +229,15 @@ class RoomDictionary {
   }
 }
 
+/** Event types and state keys may hold NUL, which Postgres's text cannot: it stands there as `\\0`, and a backslash twice. */
+function storable(text: string): string {
+  return /[\0\\]/.test(text) ? text.replaceAll('\\', '\\\\').replaceAll('\0', '\\0') : text
+}
+
+function restored(text: string): string {
+  return text.includes('\\') ? text.replace(/\\([\\0])/g, (_match, kept: string) => (kept === '0' ? '\0' : '\\')) : text
+}
+
 function required<K, V>(map: ReadonlyMap<K, V>, key: K): V {
   const value = map.get(key)
   if (value === undefined) throw new Error('A number or name that must exist does not')
@@ -244,7 +255,7 @@ export function createNumbers(db: Database, serverName: ServerName): Numbers {
     new Dictionary<string>(db, table, number, name, names => ({
       columns: name,
       select: 'SELECT name FROM unnest($1::text[]) AS new (name)',
-      values: [names],
+      values: [names.map(storable)],
     }))
   const types = simple('event_types', 'type_number', 'type')
   const stateKeys = simple('state_keys', 'state_key_number', 'state_key')
