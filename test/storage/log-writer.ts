@@ -1,0 +1,38 @@
+/**
+ * A process that writes to a log as fast as it can, for the tests that race or kill it. Speaks JSON lines: on standard
+ * output `{ "ready": true }`, then one `{ "acked": [writer, number, position] }` for each durable write.
+ *   node log-writer.ts <database URL> <name> <writers> <writes of each>
+ */
+import { systemClock } from '../../src/clock.ts'
+import { silentLogger } from '../../src/log.ts'
+import { parseServerName, type ServerName, type UserId } from '../../src/protocol/identifiers.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import { createNumbers } from '../../src/storage/numbers.ts'
+import { openLog } from '../../src/storage/open-log.ts'
+
+const [url = '', name = '', writers = '1', writes = '1'] = process.argv.slice(2)
+const db = openDatabase({ url }, silentLogger)
+const numbers = createNumbers(db, parseServerName('test.example') as ServerName) // It is one.
+const log = await openLog({ db, numbers, clock: systemClock, logger: silentLogger, epoch: 'test', processId: name })
+const tell = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`)
+
+tell({ ready: true })
+await Promise.all(
+  Array.from({ length: Number(writers) }, async (_, writer) => {
+    // A user ID by construction.
+    const userId = `@${name}-${writer}:test.example` as UserId
+    for (let number = 0; number < Number(writes); number++) {
+      const entry = { kind: 'account_data', userId, roomId: null, type: `n${number}`, content: '{}' } as const
+      // Both ways into the log: the shared transaction and one of its own.
+      let position = 0
+      if (number % 10 !== 0) position = await log.post([entry])
+      else {
+        await log.transact(async (_tx, announce) => announce(entry))
+        position = -1
+      }
+      tell({ acked: [writer, number, position] })
+    }
+  }),
+)
+await log.close()
+await db.close()
