@@ -46,7 +46,9 @@ describe('purity', () => {
   })
 
   it('writes to the console from the command line alone', () => {
-    expect(found(/\bconsole\.\w+|\bprocess\.std(?:out|err)\b/, ['cli/', 'main.ts'])).toEqual([])
+    // A process of its own: what it makes is what it writes.
+    const places = ['cli/', 'main.ts', 'media/thumbnail-process.ts']
+    expect(found(/\bconsole\.\w+|\bprocess\.std(?:out|err)\b/, places)).toEqual([])
   })
 
   it('keeps SQL in storage', () => {

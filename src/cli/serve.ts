@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util'
+import { systemClock } from '../clock.ts'
+import { type Config, loadConfig, type Problem } from '../config.ts'
+import { createLogger, describeError, type Logger } from '../log.ts'
+import { type RunningServer, startServer } from '../server.ts'
+import { explain } from './explain.ts'
+import { welcome } from './welcome.ts'
+
+export const usage = `lethe serve [--config FILE]
+
+Runs the server until it is told to stop (SIGTERM or Ctrl+C).
+
+  --config FILE   the settings, in YAML; without it LETHE_CONFIG, then ./lethe.yaml, then defaults`
+
+/** The longest that stopping may take before the process ends anyhow. */
+const stopLimitMs = 25_000
+
+/**
+ * Runs a server until a signal stops it. Resolves with the exit status: 0 after a clean stop, 1 when it could not start or
+ * stop, 2 when it was called wrongly.
+ */
+export async function serve(parameters: readonly string[]): Promise<number> {
+  const configFile = configOption(parameters)
+  if (configFile === undefined) {
+    process.stderr.write(`${usage}\n`)
+    return 2
+  }
+  const loaded = loadConfig({ configFile })
+  if (!loaded.ok) {
+    process.stderr.write(`The settings are wrong:\n${loaded.problems.map(problemLine).join('')}`)
+    return 1
+  }
+  const { config } = loaded
+  const logger = createLogger(config.log.level)
+  for (const problem of loaded.warnings) process.stderr.write(`Warning:${problemLine(problem).trimStart()}`)
+  surviveStrayErrors(logger)
+  const stopping = stopSignal()
+  let server: RunningServer
+  try {
+    server = await startServer({
+      config,
+      logger,
+      onMigration: ({ name, step, total }) => process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
+    })
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`)
+    return 1
+  }
+  process.stderr.write(await welcomeOrNothing(server, config))
+  await stopping
+  return stop(server, logger)
+}
+
+/** `null` when none was given, `undefined` when the command line is wrong. */
+function configOption(parameters: readonly string[]): string | null | undefined {
+  try {
+    const { values } = parseArgs({ args: [...parameters], options: { config: { type: 'string' } }, strict: true })
+    return values.config ?? null
+  } catch {
+    // `parseArgs` throws only for what was typed.
+    return undefined
+  }
+}
+
+function problemLine(problem: Problem): string {
+  return `  ${problem.key} ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}\n`
+}
+
+async function welcomeOrNothing(server: RunningServer, config: Config): Promise<string> {
+  try {
+    return await welcome(server, config)
+  } catch (error) {
+    server.ctx.logger.error('Could not make the first invitation', describeError(error))
+    return ''
+  }
+}
+
+/**
+ * An error that nobody waited for must not end the process: what matters is in the database, whole or not at all, and
+ * everybody else's requests go on.
+ */
+function surviveStrayErrors(logger: Logger): void {
+  process.on('uncaughtException', error => logger.error('An error was not handled', describeError(error)))
+  process.on('unhandledRejection', reason => logger.error('A rejection was not handled', describeError(reason)))
+}
+
+/** Resolves at the first signal; the second ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise(resolve => {
+    let isStopping = false
+    const stopOrEnd = () => {
+      if (isStopping) process.exit(1)
+      isStopping = true
+      resolve()
+    }
+    process.on('SIGTERM', stopOrEnd)
+    process.on('SIGINT', stopOrEnd)
+  })
+}
+
+async function stop(server: RunningServer, logger: Logger): Promise<number> {
+  logger.info('Stopping')
+  const limit = systemClock.setTimeout(() => {
+    logger.error('Could not stop in time')
+    process.exit(1)
+  }, stopLimitMs)
+  await server.close()
+  limit.clear()
+  return 0
+}
