@@ -25,14 +25,19 @@ export interface ExchangeRequest {
   readonly signal?: AbortSignal
 }
 
-/** Looks at every exchange of the test process; throws to fail the test that made it. */
+/** Looks at an exchange; throws to fail the test that made it. */
 export type ExchangeObserver = (exchange: Exchange) => void
 
-const observers: ExchangeObserver[] = []
+const observers = new Map<string, ExchangeObserver[]>()
 
-/** From now on `observer` sees every exchange of this test file. */
-export function observeExchanges(observer: ExchangeObserver): void {
-  observers.push(observer)
+/** From now on `observer` sees every exchange with the server at `baseUrl`; returns how to stop. */
+export function observeExchanges(baseUrl: string, observer: ExchangeObserver): () => void {
+  observers.set(baseUrl, [...(observers.get(baseUrl) ?? []), observer])
+  return () =>
+    observers.set(
+      baseUrl,
+      (observers.get(baseUrl) ?? []).filter(each => each !== observer),
+    )
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
@@ -40,7 +45,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 /** Makes one request to a listening server and waits for the whole answer. */
 export async function exchange(baseUrl: string, request: ExchangeRequest): Promise<Exchange> {
   const done = await perform(baseUrl, request)
-  for (const observe of observers) observe(done)
+  for (const observe of observers.get(baseUrl) ?? []) observe(done)
   return done
 }
 

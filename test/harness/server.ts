@@ -8,7 +8,7 @@ import { type Context } from '../../src/context.ts'
 import { createLogger, type Logger, silentLogger } from '../../src/log.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server.ts'
 import { TestClock } from './clock.ts'
-import { loadContract } from './contract.ts'
+import { type Contract, loadContract } from './contract.ts'
 import { testDatabase, type TestDatabase } from './database.ts'
 import { observeExchanges } from './exchange.ts'
 
@@ -55,16 +55,19 @@ const testSettings: TestSettings = {
   database: { pool_size: 4 },
 }
 
-let observesContract = false
+let contract: Contract | null | undefined
+
+/** The specification, parsed once in a test file. */
+function theContract(): Contract | null {
+  if (contract === undefined) contract = loadContract()
+  return contract
+}
 
 /**
  * Starts a server: open registration, no rate limits, a clock that stands still, nothing logged (`LETHE_TEST_LOG=debug` shows
  * it). Every answer that the harness's callers get is held against the specification, where that is at hand.
  */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const contract = observesContract ? null : loadContract()
-  observesContract = true
-  if (contract) observeExchanges(done => contract.check(done))
   const database = await testDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'lethe-test-data-'))
   const remove = async () => {
@@ -90,6 +93,14 @@ async function startOn(
     await remove()
     throw error
   }
+  const specification = options.endpoints === undefined ? theContract() : null
+  const stopObserving = specification
+    ? observeExchanges(running.url, done => specification.check(done))
+    : () => undefined
+  const stop = async () => {
+    stopObserving()
+    await running.close()
+  }
   return {
     url: running.url,
     metricsUrl: running.metricsUrl,
@@ -101,11 +112,11 @@ async function startOn(
     config,
     database,
     async close() {
-      await running.close()
+      await stop()
       await remove()
     },
     async restart(more = {}) {
-      await running.close()
+      await stop()
       return startOn(database, dataDir, { ...options, clock, settings: merge(settings ?? {}, more) }, remove)
     },
   }
