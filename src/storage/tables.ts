@@ -243,6 +243,7 @@ export interface Tables {
     algorithm: string
     auth_data: string
     etag: Generated<number>
+    session_count: Generated<number>
     is_deleted: Generated<boolean>
   }
   backed_up_sessions: {
@@ -275,5 +276,9 @@ export interface Tables {
     file_name: string
     content_type: string
     size_bytes: number
+  }
+  unreferenced_files: {
+    file_name: string
+    remove_ts: number
   }
 }

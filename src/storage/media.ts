@@ -1,0 +1,254 @@
+import { sql } from 'kysely'
+import { type MediaId } from '../protocol/media-id.ts'
+import { type Reader, statement, type Tx } from './database.ts'
+
+/** Bytes in the media store, and what is said of them. */
+export interface StoredFile {
+  /** The name in the media store. */
+  readonly fileName: string
+  readonly contentType: string
+  readonly sizeBytes: number
+}
+
+export interface UploadedFile extends StoredFile {
+  readonly sha256: Buffer
+  /** The name that the uploader gave it. */
+  readonly uploadName: string | null
+}
+
+export interface Media {
+  readonly mediaId: MediaId
+  readonly userNumber: number
+  /** `null` while the upload is awaited. */
+  readonly file: (StoredFile & { readonly uploadName: string | null }) | null
+  /** An awaited upload is void from then on; `null` for what has been uploaded. Milliseconds since the epoch. */
+  readonly expiresTs: number | null
+}
+
+interface MediaRow {
+  user_number: number
+  file_name: string | null
+  content_type: string | null
+  upload_name: string | null
+  size_bytes: number | null
+  expires_ts: number | null
+}
+
+const findRow = statement<[string], MediaRow>(
+  'media',
+  'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts FROM media WHERE media_id = $1',
+)
+
+/** `null` for an ID that nothing was made under, or whose media is gone. */
+export async function mediaOf(reader: Reader, mediaId: MediaId): Promise<Media | null> {
+  const row = await findRow.first(reader, [mediaId])
+  if (!row) return null
+  const { file_name: fileName, content_type: contentType, size_bytes: sizeBytes, upload_name: uploadName } = row
+  // The three are written together.
+  const isUploaded = fileName !== null && contentType !== null && sizeBytes !== null
+  return {
+    mediaId,
+    userNumber: row.user_number,
+    file: isUploaded ? { fileName, contentType, sizeBytes, uploadName } : null,
+    expiresTs: row.expires_ts,
+  }
+}
+
+/** How many uploads of the user are awaited at `nowTs`. */
+export async function countAwaitedUploads(reader: Reader, userNumber: number, nowTs: number): Promise<number> {
+  const row = await reader
+    .selectFrom('media')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('user_number', '=', userNumber)
+    .where('expires_ts', '>', nowTs)
+    .executeTakeFirstOrThrow()
+  return row.count
+}
+
+/** Makes an ID whose content is to follow before `expiresTs`. */
+export async function insertAwaitedUpload(
+  tx: Tx,
+  mediaId: MediaId,
+  userNumber: number,
+  nowTs: number,
+  expiresTs: number,
+): Promise<void> {
+  await tx
+    .insertInto('media')
+    .values({ media_id: mediaId, user_number: userNumber, created_ts: nowTs, expires_ts: expiresTs })
+    .execute()
+}
+
+function fileColumns(file: UploadedFile) {
+  return {
+    file_name: file.fileName,
+    content_type: file.contentType,
+    upload_name: file.uploadName,
+    size_bytes: file.sizeBytes,
+    sha256: file.sha256,
+  }
+}
+
+export async function insertMedia(
+  tx: Tx,
+  mediaId: MediaId,
+  userNumber: number,
+  nowTs: number,
+  file: UploadedFile,
+): Promise<void> {
+  await tx
+    .insertInto('media')
+    .values({ media_id: mediaId, user_number: userNumber, created_ts: nowTs, ...fileColumns(file) })
+    .execute()
+}
+
+/** Gives an awaited upload its content. False if it has some already, has expired at `nowTs`, or is gone. */
+export async function completeUpload(tx: Tx, mediaId: MediaId, nowTs: number, file: UploadedFile): Promise<boolean> {
+  const result = await tx
+    .updateTable('media')
+    .set({ ...fileColumns(file), expires_ts: null })
+    .where('media_id', '=', mediaId)
+    .where('file_name', 'is', null)
+    .where('expires_ts', '>', nowTs)
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+/** What a thumbnail is made to: `crop` fills the size, `scale` fits into it. 0 × 0 is the size of the original. */
+export interface ThumbnailSize {
+  readonly width: number
+  readonly height: number
+  readonly method: 'crop' | 'scale'
+}
+
+const findThumbnail = statement<
+  [string, number, number, string, boolean],
+  { file_name: string; content_type: string; size_bytes: number }
+>(
+  'media_thumbnail',
+  `SELECT file_name, content_type, size_bytes FROM media_thumbnails
+   WHERE media_id = $1 AND width = $2 AND height = $3 AND method = $4 AND is_animated = $5`,
+)
+
+/** The thumbnail that was made for this size, or `null`. */
+export async function thumbnailOf(
+  reader: Reader,
+  mediaId: MediaId,
+  size: ThumbnailSize,
+  isAnimated: boolean,
+): Promise<StoredFile | null> {
+  const row = await findThumbnail.first(reader, [mediaId, size.width, size.height, size.method, isAnimated])
+  return row && { fileName: row.file_name, contentType: row.content_type, sizeBytes: row.size_bytes }
+}
+
+/**
+ * Adds a thumbnail. `gone`: the media was deleted meanwhile. `exists`: somebody else made the same. In both cases nothing was
+ * written.
+ */
+export async function insertThumbnail(
+  tx: Tx,
+  mediaId: MediaId,
+  size: ThumbnailSize,
+  isAnimated: boolean,
+  file: StoredFile,
+): Promise<'added' | 'exists' | 'gone'> {
+  const parent = await tx
+    .selectFrom('media')
+    .select('media_id')
+    .where('media_id', '=', mediaId)
+    .forKeyShare()
+    .executeTakeFirst()
+  if (!parent) return 'gone'
+  const result = await tx
+    .insertInto('media_thumbnails')
+    .values({
+      media_id: mediaId,
+      width: size.width,
+      height: size.height,
+      method: size.method,
+      is_animated: isAnimated,
+      file_name: file.fileName,
+      content_type: file.contentType,
+      size_bytes: file.sizeBytes,
+    })
+    .onConflict(conflict => conflict.doNothing())
+    .executeTakeFirst()
+  return result.numInsertedOrUpdatedRows === 1n ? 'added' : 'exists'
+}
+
+/** Notes files that no row refers to, to be removed from `removeTs` on. */
+export async function insertUnreferencedFiles(tx: Tx, fileNames: readonly string[], removeTs: number): Promise<void> {
+  if (fileNames.length === 0) return
+  await tx
+    .insertInto('unreferenced_files')
+    .values(fileNames.map(fileName => ({ file_name: fileName, remove_ts: removeTs })))
+    .execute()
+}
+
+/** Forgets the note of files. Returns of how many there was one. */
+export async function deleteUnreferencedFiles(tx: Tx, fileNames: readonly string[]): Promise<number> {
+  if (fileNames.length === 0) return 0
+  const result = await tx.deleteFrom('unreferenced_files').where('file_name', 'in', fileNames).executeTakeFirst()
+  return Number(result.numDeletedRows)
+}
+
+/** Names of at most `limit` unreferenced files that are to be removed at `nowTs`. */
+export async function filesToRemove(reader: Reader, nowTs: number, limit: number): Promise<string[]> {
+  const rows = await reader
+    .selectFrom('unreferenced_files')
+    .select('file_name')
+    .where('remove_ts', '<=', nowTs)
+    .orderBy('remove_ts')
+    .limit(limit)
+    .execute()
+  return rows.map(row => row.file_name)
+}
+
+/** Deletes the rows of media and its thumbnails. Returns the names of their files; `null` if there was no such media. */
+export async function deleteMediaRows(tx: Tx, mediaId: MediaId): Promise<string[] | null> {
+  // The lock keeps thumbnails from being added between the two deletions.
+  const media = await tx
+    .selectFrom('media')
+    .select('file_name')
+    .where('media_id', '=', mediaId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!media) return null
+  const thumbnails = await tx
+    .deleteFrom('media_thumbnails')
+    .where('media_id', '=', mediaId)
+    .returning('file_name')
+    .execute()
+  await tx.deleteFrom('media').where('media_id', '=', mediaId).execute()
+  return [media, ...thumbnails].flatMap(({ file_name: fileName }) => (fileName === null ? [] : [fileName]))
+}
+
+/** Deletes at most `limit` awaited uploads that have expired at `nowTs`. Returns how many there were. */
+export async function deleteExpiredUploads(tx: Tx, nowTs: number, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom('media')
+    .where('media_id', 'in', query =>
+      query
+        .selectFrom('media')
+        .select('media_id')
+        .where('expires_ts', '<=', nowTs)
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .where('file_name', 'is', null)
+    .executeTakeFirst()
+  return Number(result.numDeletedRows)
+}
+
+/** The IDs of at most `limit` of the user's media, oldest first. */
+export async function mediaOfUser(reader: Reader, userNumber: number, limit: number): Promise<MediaId[]> {
+  const rows = await reader
+    .selectFrom('media')
+    .select(sql<MediaId>`media_id`.as('media_id')) // The column holds nothing but IDs that this server made.
+    .where('user_number', '=', userNumber)
+    .orderBy('created_ts')
+    .limit(limit)
+    .execute()
+  return rows.map(row => row.media_id)
+}
