@@ -392,7 +392,7 @@ CREATE TABLE key_backups (
   -- Counts the changes of the backed-up sessions.
   etag           bigint NOT NULL DEFAULT 0,
   session_count  bigint NOT NULL DEFAULT 0 CHECK (session_count >= 0),
-  -- A deleted version keeps its row, emptied, so that its number is not given out again.
+  -- A deleted version keeps its row, emptied, until there is a newer one, so that its number is not given out again.
   is_deleted     boolean NOT NULL DEFAULT false,
   PRIMARY KEY (user_number, version)
 );

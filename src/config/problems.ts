@@ -83,8 +83,13 @@ function originOf(path: readonly string[], origins: ReadonlyMap<string, string>)
 }
 
 function hintOf(schema: JsonSchema, path: readonly string[], variable: string | null): string {
-  // An entry of a list is explained by the list.
-  const description = (schemaAt(schema, path) ?? schemaAt(schema, path.slice(0, -1)))?.description ?? ''
+  const place = schemaAt(schema, path) ?? {}
+  // An entry of a list is explained by the list, a section by its keys.
+  const keys = keysOf(place)
+  const description =
+    place.description ??
+    schemaAt(schema, path.slice(0, -1))?.description ??
+    (keys.length > 0 ? `Its keys are ${keys.join(', ')}.` : '')
   const origin = variable === null ? '' : `Set by ${variable}.`
   return [description, origin].filter(text => text !== '').join(' ')
 }

@@ -7,6 +7,7 @@ import { type Logger } from '../log.ts'
 import { clientConfig, type Connection } from './client.ts'
 import { findBinaries } from './embedded-postgres/binaries.ts'
 import { clusterPath, ensureCluster, SUPERUSER } from './embedded-postgres/cluster.ts'
+import { EmbeddedPostgresError, systemErrorCode } from './embedded-postgres/error.ts'
 import { type FolderLock, lockFolder, SOCKET_PATH_LIMIT_BYTES } from './embedded-postgres/folder-lock.ts'
 import { canReach, chooseOperatingUser, type OperatingUser } from './embedded-postgres/operating-user.ts'
 import { PORT, type Postmaster, readPidFile, startPostmaster, stopOrphan } from './embedded-postgres/postmaster.ts'
@@ -34,6 +35,15 @@ export interface EmbeddedPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
 }
 
+/** What system errors mean for the operator. */
+const FOLDER_FAILURES: Readonly<Record<string, string>> = {
+  EACCES: 'it belongs to another user (start Lethe as the user that made it), or a folder above it does',
+  EPERM: 'this process may not give it to the user that PostgreSQL runs as',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a part of its path is a file',
+}
+
 /** The role and the database of the server. */
 const NAME = 'lethe'
 const RESTART_PAUSE_MS = 500
@@ -47,6 +57,16 @@ const RESTART_PAUSE_LIMIT_MS = 30_000
  * binaries do not run here, or Postgres does not start.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  try {
+    return await startIn(options)
+  } catch (error) {
+    const reason = FOLDER_FAILURES[systemErrorCode(error) ?? '']
+    if (reason === undefined) throw error
+    throw new EmbeddedPostgresError(`The data folder ${resolve(options.dataDir)} cannot be used: ${reason}.`)
+  }
+}
+
+async function startIn(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataFolder = resolve(options.dataDir)
   const clusterFolder = join(dataFolder, 'postgres')
   // Started by root, Postgres runs as someone else, who must be able to pass; the cluster itself is closed in any case.

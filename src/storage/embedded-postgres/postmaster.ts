@@ -11,7 +11,7 @@ import { asUser, CHILD_ENVIRONMENT, runProgram } from './run.ts'
 /** The port only names the socket; nothing listens on the network. */
 export const PORT = 5432
 
-/** Set on every start, whatever postgresql.conf says: what privacy and durability rest on (privacy.md, "Sealing": settings). */
+/** Set on every start, whatever postgresql.conf says: what privacy and durability rest on. */
 const FIXED_SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '',
   unix_socket_permissions: '0700',
@@ -33,11 +33,10 @@ const FIXED_SETTINGS: Readonly<Record<string, string>> = {
   log_destination: 'stderr',
 }
 
-/** For throw-away clusters: losing them in a power cut is no loss. */
+/** For throw-away clusters, whose loss in a power cut is no loss. What is committed still survives the death of Postgres. */
 const VOLATILE_SETTINGS: Readonly<Record<string, string>> = {
   fsync: 'off',
   full_page_writes: 'off',
-  synchronous_commit: 'off',
 }
 
 const POLL_MS = 10
