@@ -1,7 +1,7 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type Clock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import { type MatrixError } from '../errors.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { announcedLength } from './body.ts'
@@ -61,7 +61,6 @@ const smallBodyBytes = 64 * 1024
 export async function writeAnswer(
   request: IncomingMessage,
   response: ServerResponse,
-  clock: Clock,
   answer: Answer,
   isApi: boolean,
   isLast: boolean,
@@ -91,7 +90,7 @@ export async function writeAnswer(
     return
   }
   if (body !== null) response.write(body)
-  await discardRest(request, clock)
+  await discardRest(request)
   response.end()
 }
 
@@ -115,7 +114,7 @@ async function writeStream(response: ServerResponse, body: Readable): Promise<vo
   }
 }
 
-function discardRest(request: IncomingMessage, clock: Clock): Promise<void> {
+function discardRest(request: IncomingMessage): Promise<void> {
   if (request.destroyed) return Promise.resolve()
   return new Promise(resolve => {
     let left = discardLimitBytes
@@ -129,7 +128,8 @@ function discardRest(request: IncomingMessage, clock: Clock): Promise<void> {
       left -= chunk.length
       if (left < 0) stop()
     }
-    const timer = clock.setTimeout(stop, discardTimeoutMs)
+    // Sockets live in real time, whatever the clock of the server says.
+    const timer = systemClock.setTimeout(stop, discardTimeoutMs)
     request.on('data', discard)
     request.on('end', stop)
     request.on('close', stop)

@@ -133,10 +133,8 @@ const oneMebibyte = 1024 * 1024
  */
 export function endpoint<
   A extends Auth,
-  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- an endpoint without parameters has none
-  P extends Decoders = {},
-  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- likewise
-  Q extends Decoders = {},
+  P extends Decoders,
+  Q extends Decoders,
   B extends TSchema = TSchema,
 >(declaration: EndpointDeclaration<A, P, Q, B>): Endpoint {
   const { path } = declaration

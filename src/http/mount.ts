@@ -1,6 +1,7 @@
 import { type Request, type Response } from 'express'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { type Socket } from 'node:net'
+import { systemClock } from '../clock.ts'
 import { type Context } from '../context.ts'
 import { type MatrixError, unrecognized } from '../errors.ts'
 import { describeError } from '../log.ts'
@@ -76,7 +77,7 @@ export function createHttpServer(
     logAnswer(pipeline, 'unmatched', 'any', answer, 0)
     const { path } = splitTarget(request.url ?? '')
     // Never rejects.
-    void writeAnswer(request, response, ctx.clock, answer, isApiPath(path), ctx.shutdown.aborted)
+    void writeAnswer(request, response, answer, isApiPath(path), ctx.shutdown.aborted)
   }
 
   /** The dispatcher: true when it has taken the request. */
@@ -141,7 +142,7 @@ export function createHttpServer(
   return {
     server,
     metrics,
-    close: graceMs => closeServer(ctx, server, graceMs),
+    close: graceMs => closeServer(server, graceMs),
   }
 }
 
@@ -203,10 +204,11 @@ function answerClientError(error: Error & { code?: string }, socket: Socket): vo
   )
 }
 
-function closeServer(ctx: Context, server: Server, graceMs: number): Promise<void> {
+function closeServer(server: Server, graceMs: number): Promise<void> {
   if (!server.listening) return Promise.resolve()
   return new Promise(resolve => {
-    const timer = ctx.clock.setTimeout(() => server.closeAllConnections(), graceMs)
+    // Sockets live in real time, whatever the clock of the server says.
+    const timer = systemClock.setTimeout(() => server.closeAllConnections(), graceMs)
     server.close(() => {
       timer.clear()
       resolve()

@@ -71,7 +71,7 @@ export async function serve(
   const durationMs = clock.monotonic() - startedMs
   mounted.record(answer.status, durationMs)
   logAnswer(server, mounted.pattern, mounted.endpoint.method, answer, durationMs)
-  await writeAnswer(request, response, clock, answer, mounted.isApi, shutdown.aborted)
+  await writeAnswer(request, response, answer, mounted.isApi, shutdown.aborted)
 }
 
 const internalError: Answer = {
@@ -131,7 +131,7 @@ async function produce(
   }
   if (endpoint.bodySchema) {
     if (endpoint.auth !== 'server') body = await readJson(endpoint, request, response, ctx)
-    facts.body = endpoint.checkBody(body ?? emptyBody(endpoint))
+    facts.body = endpoint.checkBody(body === undefined ? emptyBody(endpoint) : body)
   } else if (endpoint.takesStream) {
     allowBody(request, response)
   }

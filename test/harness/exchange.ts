@@ -54,6 +54,7 @@ function perform(baseUrl: string, request: ExchangeRequest): Promise<Exchange> {
   const { body } = request
   const bytes =
     body === undefined ? null : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
+  const isChunked = Object.keys(request.headers ?? {}).some(name => name.toLowerCase() === 'transfer-encoding')
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest({
       agent,
@@ -64,7 +65,7 @@ function perform(baseUrl: string, request: ExchangeRequest): Promise<Exchange> {
       ...(request.signal ? { signal: request.signal } : {}),
       headers: {
         ...(request.token === undefined ? {} : { authorization: `Bearer ${request.token}` }),
-        ...(bytes === null ? {} : { 'content-length': Buffer.byteLength(bytes) }),
+        ...(bytes === null || isChunked ? {} : { 'content-length': Buffer.byteLength(bytes) }),
         ...request.headers,
       },
     })
@@ -74,15 +75,15 @@ function perform(baseUrl: string, request: ExchangeRequest): Promise<Exchange> {
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
       incoming.on('error', reject)
       incoming.on('end', () => {
-        const answered = Buffer.concat(chunks)
-        resolve({
-          method: request.method,
-          target: request.target,
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers,
-          bytes: answered,
-          json: jsonOf(incoming.headers['content-type'], answered),
-        })
+        const bytes = Buffer.concat(chunks)
+        try {
+          const json = jsonOf(incoming.headers['content-type'], bytes)
+          const { method, target } = request
+          resolve({ method, target, status: incoming.statusCode ?? 0, headers: incoming.headers, bytes, json })
+        } catch (error) {
+          // It says that it is JSON and is not.
+          reject(error as Error)
+        }
       })
     })
     outgoing.end(bytes ?? undefined)
