@@ -1,0 +1,63 @@
+import { type Context } from '../context.ts'
+import { clientEvent } from '../protocol/client-event.ts'
+import { type JsonObject } from '../protocol/json.ts'
+import { relatedEvents } from '../storage/relations.ts'
+import { type StoredEvent } from '../storage/log-entries.ts'
+import { type Viewer } from './client-events.ts'
+import { type RoomHead } from './head.ts'
+import { lifetimeIn, visibleEvents } from './visibility.ts'
+
+/**
+ * The bundled aggregations of events that the viewer sees, by event number: the newest edit, the summary of the thread,
+ * the references. Only what the viewer may see is bundled. Redacted events have none.
+ * https://spec.matrix.org/v1.19/client-server-api/#aggregations-of-child-events
+ */
+export async function bundledAggregations(
+  ctx: Context,
+  viewer: Viewer,
+  head: RoomHead,
+  events: readonly StoredEvent[],
+): Promise<Map<number, JsonObject>> {
+  const parents = events.filter(({ event, redactedBy }) => event.stateKey === null && redactedBy === null)
+  const { maxLifetime } = lifetimeIn(ctx, head)
+  const livingSinceTs = maxLifetime === null ? 0 : ctx.clock.now() - maxLifetime
+  const viewerNumber = await ctx.numbers.user(viewer.userId)
+  const related = await relatedEvents(
+    ctx.db.kysely,
+    ctx.numbers,
+    parents.map(({ event }) => event.eventId),
+    livingSinceTs,
+    viewerNumber,
+  )
+  const bundles = new Map<number, JsonObject>()
+  if (related.size === 0) return bundles
+  const children = [...related.values()].flatMap(({ thread, edit }) => [...(thread ? [thread.latest] : []), ...(edit ? [edit] : [])]) // prettier-ignore
+  const visible = new Set((await visibleEvents(ctx, viewer.userId, head, children)).map(child => child.eventNumber))
+  // The newest event of a thread shows its own edit.
+  const latestIds = [...related.values()].flatMap(({ thread }) => (thread ? [thread.latest.event.eventId] : []))
+  const ofLatest = await relatedEvents(ctx.db.kysely, ctx.numbers, latestIds, livingSinceTs, viewerNumber)
+  for (const parent of parents) {
+    const found = related.get(parent.event.eventId)
+    if (!found) continue
+    const bundle: JsonObject = {}
+    if (found.edit && visible.has(found.edit.eventNumber)) bundle['m.replace'] = shown(found.edit, null)
+    if (found.thread && visible.has(found.thread.latest.eventNumber)) {
+      const edit = ofLatest.get(found.thread.latest.event.eventId)?.edit ?? null
+      bundle['m.thread'] = {
+        latest_event: shown(found.thread.latest, edit),
+        count: found.thread.count,
+        current_user_participated: found.thread.hasParticipated || parent.event.sender === viewer.userId,
+      }
+    }
+    if (found.references.length > 0) bundle['m.reference'] = { chunk: found.references.map(event_id => ({ event_id })) }
+    if (Object.keys(bundle).length > 0) bundles.set(parent.eventNumber, bundle)
+  }
+  return bundles
+
+  // Nobody's transaction ID goes along: the child may be another user's.
+  function shown(child: StoredEvent, edit: StoredEvent | null): JsonObject {
+    const age = Math.max(0, ctx.clock.now() - child.event.originServerTs)
+    const unsigned: JsonObject = edit ? { age, 'm.relations': { 'm.replace': shown(edit, null) } } : { age }
+    return clientEvent(child.event, { unsigned }, true)
+  }
+}
