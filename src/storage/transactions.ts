@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type Tx } from './database.ts'
 
 /**
  * The 16 bytes under which the answer to a request is found again. The parts are what makes two requests the same one:
@@ -6,4 +7,19 @@ import { createHash } from 'node:crypto'
  */
 export function requestHash(parts: readonly (string | null)[]): Buffer {
   return createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 16)
+}
+
+/**
+ * Notes that a request that makes no event is being answered in this transaction; false if it was answered before. Waits
+ * for a transaction that is just answering the same request. The transaction ID itself is not kept: only the sender of an
+ * event is told of it again.
+ */
+export async function rememberRequest(tx: Tx, hash: Buffer): Promise<boolean> {
+  const row = await tx
+    .insertInto('transactions')
+    .values({ request_hash: hash, event_number: null, device_id: null, transaction_id: '' })
+    .onConflict(conflict => conflict.doNothing())
+    .returning('request_hash')
+    .executeTakeFirst()
+  return row !== undefined
 }
