@@ -9,7 +9,12 @@ import {
  * Reads one path or query parameter: what was sent (all values of that name; none: absent), percent-decoded. Throws the
  * `MatrixError` that the spec has for what is wrong.
  */
-export type Decoder<T> = (values: readonly string[], name: string) => T
+export interface Decoder<T> {
+  (values: readonly string[], name: string): T
+  /** Never set. TypeScript puts off inferring from generic functions that return plain functions, and so would lose the
+   *  types of `optional(string)` and its like in a declaration; a type with a property is not a plain function. */
+  readonly isDecoder?: true
+}
 
 export type Decoders = Readonly<Record<string, Decoder<unknown>>>
 

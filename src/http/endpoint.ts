@@ -133,8 +133,10 @@ const oneMebibyte = 1024 * 1024
  */
 export function endpoint<
   A extends Auth,
-  P extends Decoders,
-  Q extends Decoders,
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- an endpoint without parameters has none
+  P extends Decoders = {},
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- likewise
+  Q extends Decoders = {},
   B extends TSchema = TSchema,
 >(declaration: EndpointDeclaration<A, P, Q, B>): Endpoint {
   const { path } = declaration
