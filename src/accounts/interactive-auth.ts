@@ -107,6 +107,41 @@ export async function requireInteractiveAuth(ctx: Context, request: InteractiveR
   }
 }
 
+/**
+ * Completes a stage for a session whose client has sent somebody to a page for it; the client then asks again with the
+ * session alone. Throws `forbidden` if the answer is wrong or the session is not known.
+ * https://spec.matrix.org/v1.19/client-server-api/#fallback
+ */
+export async function completeStageByPage(
+  ctx: Context,
+  session: string,
+  stage: Stage,
+  answer: string,
+  addressKey: string,
+): Promise<void> {
+  const stored = await interactiveAuthSession(ctx.db.kysely, tokenHash(session), ctx.clock.now())
+  if (!stored) throw forbidden('This authentication has expired: begin again in your client')
+  if (stored.completed.includes(stage)) return
+  const userId = stored.userNumber === null ? null : await ctx.numbers.userId(stored.userNumber)
+  if (stage === 'm.login.password') {
+    if (userId === null || !(await proveOwnPassword(ctx, userId, {}, answer))) throw forbidden('Invalid password')
+  }
+  const token = stage === 'm.login.registration_token' ? answer : stored.token
+  if (stage === 'm.login.registration_token') limitTokenChecks(ctx, addressKey)
+  const isRight = await transaction(ctx.db, async tx => {
+    if (stage === 'm.login.registration_token' && !(await mayUseToken(ctx, tx, answer, session))) return false
+    await putInteractiveAuthSession(tx, tokenHash(session), {
+      ...stored,
+      completed: [...stored.completed, stage],
+      token,
+    })
+    return true
+  })
+  if (isRight) return
+  ctx.limiter.take('registrationTokenCheck', addressKey)
+  throw forbidden('The registration token is not valid')
+}
+
 const nothingDone: Progress = { session: null, stored: null, completed: [], token: null }
 
 /**
@@ -196,21 +231,29 @@ async function attemptToken(
   next: Progress,
   token: string,
 ): Promise<Attempt> {
-  const waitMs = ctx.limiter.peek('registrationTokenCheck', request.addressKey)
-  if (waitMs > 0) throw limitExceeded(waitMs)
+  limitTokenChecks(ctx, request.addressKey)
   const { session } = next
   const progress = { ...next, token }
-  const isUsable =
-    isStorable(token) &&
-    (await transaction(ctx.db, async tx => {
-      const ownHash = session === null ? null : tokenHash(session)
-      if (!(await lockUsableRegistrationToken(tx, token, ctx.clock.now(), ownHash))) return false
-      if (session !== null) await store(ctx, tx, request, progress, session)
-      return true
-    }))
+  const isUsable = await transaction(ctx.db, async tx => {
+    if (!(await mayUseToken(ctx, tx, token, session))) return false
+    if (session !== null) await store(ctx, tx, request, progress, session)
+    return true
+  })
   if (isUsable) return { progress, failure: null }
   ctx.limiter.take('registrationTokenCheck', request.addressKey)
   return { failure: { errcode: 'M_FORBIDDEN', message: 'The registration token is not valid' } }
+}
+
+/** Wrong tokens are counted by address, so that nobody can try many. */
+function limitTokenChecks(ctx: Context, addressKey: string): void {
+  const waitMs = ctx.limiter.peek('registrationTokenCheck', addressKey)
+  if (waitMs > 0) throw limitExceeded(waitMs)
+}
+
+/** True if the token has a use for this session, whose own hold on it does not count. */
+async function mayUseToken(ctx: Context, tx: Tx, token: string, session: string | null): Promise<boolean> {
+  const ownHash = session === null ? null : tokenHash(session)
+  return isStorable(token) && lockUsableRegistrationToken(tx, token, ctx.clock.now(), ownHash)
 }
 
 /** Throws the 401 that says what is wanted, under a session that will remember what is done already. */

@@ -3,10 +3,12 @@ import { forbidden, limitExceeded, MatrixError } from '../errors.ts'
 import { isStrictLocalpart, type UserId, userIdOf } from '../protocol/identifiers.ts'
 import { accountByUserId, insertAccount } from '../storage/accounts.ts'
 import { transaction, type Tx } from '../storage/database.ts'
+import { isUsableRegistrationToken, registrationToken } from '../storage/registration-tokens.ts'
 import { today } from './dates.ts'
 import { type Flow, type Proof, useProof } from './interactive-auth.ts'
 import { hashPassword } from './passwords.ts'
 import { drawPseudonym } from './pseudonyms.ts'
+import { isStorable } from './text.ts'
 import { insertSession, type OpenSession, type SessionRequest } from './sessions.ts'
 
 /** How many pseudonyms are drawn before the server gives up: with millions of them, the second is free. */
@@ -91,6 +93,14 @@ export async function createAccount(
   return transaction(ctx.db, tx =>
     insertAccount(tx, { userNumber, passwordHash, isAdmin, isGuest: false, createdOn: today(ctx.clock) }),
   )
+}
+
+/** True if somebody could register with this token now. */
+export async function isValidRegistrationToken(ctx: Context, token: string): Promise<boolean> {
+  if (!isStorable(token)) return false
+  const nowTs = ctx.clock.now()
+  const known = await registrationToken(ctx.db.kysely, token, nowTs)
+  return known !== null && isUsableRegistrationToken(known, nowTs)
 }
 
 /** Throws `limitExceeded` if too many accounts were made from this address. */

@@ -1,0 +1,104 @@
+import { findJoinLink, joinByLink } from '../../accounts/join-links.ts'
+import { checkNewPassword, passwordLeastCharacters, passwordLimitBytes } from '../../accounts/passwords.ts'
+import { availablePseudonym, availableUserId } from '../../accounts/registration.ts'
+import { type Context } from '../../context.ts'
+import { MatrixError } from '../../errors.ts'
+import { string } from '../../http/decoders.ts'
+import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { localpartOf, type UserId } from '../../protocol/identifiers.ts'
+import { readForm } from './form.ts'
+import { html, page } from './html.ts'
+
+/** A page to make an account with, for whoever was given the link. */
+export const getJoin = endpoint({
+  method: 'GET',
+  path: '/join/:token',
+  auth: 'none',
+  limit: 'anonymous',
+  params: { token: string },
+  handle: async (ctx, { params }) => {
+    if (!(await findJoinLink(ctx, params.token))) return unusable()
+    return form(ctx, localpartOf(await availablePseudonym(ctx)), null)
+  },
+})
+
+/** Makes the account that the form asks for, and uses the link up. */
+export const postJoin = endpoint({
+  method: 'POST',
+  path: '/join/:token',
+  auth: 'none',
+  limit: 'anonymous',
+  params: { token: string },
+  body: 'stream',
+  handle: async (ctx, { params, upload }) => {
+    const fields = await readForm(upload)
+    if (!(await findJoinLink(ctx, params.token))) return unusable()
+    const username = fields.get('username')?.trim() ?? ''
+    const password = fields.get('password') ?? ''
+    try {
+      checkNewPassword(password)
+      const userId = await availableUserId(ctx, username)
+      await joinByLink(ctx, params.token, { userId, password })
+      return welcome(ctx, userId)
+    } catch (error) {
+      if (!(error instanceof MatrixError)) throw error
+      // Somebody else may have used the link while the form was filled in.
+      if (error.errcode === 'M_NOT_FOUND') return unusable()
+      return form(ctx, username, error)
+    }
+  },
+})
+
+function form(ctx: Context, username: string, problem: MatrixError | null): Reply {
+  const message = problem ? html`<p role="alert">${problem.message}</p>` : html``
+  return page(
+    `Join ${ctx.serverName}`,
+    html`${message}
+      <form method="post">
+        <label for="username"
+          >Your name here. Keep the one that was drawn for you, or choose one; it cannot be changed.</label
+        >
+        <input
+          id="username"
+          name="username"
+          value="${username}"
+          required
+          maxlength="200"
+          autocapitalize="none"
+          autocomplete="username"
+          spellcheck="false"
+        />
+        <label for="password">A password of at least ${String(passwordLeastCharacters)} characters</label>
+        <input
+          id="password"
+          name="password"
+          type="password"
+          required
+          minlength="${String(passwordLeastCharacters)}"
+          maxlength="${String(passwordLimitBytes)}"
+          autocomplete="new-password"
+        />
+        <button>Make my account</button>
+      </form>
+      <p><a href="?">Draw another name</a></p>`,
+    problem ? { status: problem.status } : {},
+  )
+}
+
+function welcome(ctx: Context, userId: UserId): Reply {
+  const { publicBaseUrl } = ctx.config
+  return page(
+    'Welcome',
+    html`<p>Your account is <strong>${userId}</strong>.</p>
+      <p>
+        Sign in with any Matrix client: choose the homeserver <strong>${publicBaseUrl ?? ctx.serverName}</strong>, and
+        give the name and the password that you have just set.
+      </p>`,
+  )
+}
+
+function unusable(): Reply {
+  return page('This link cannot be used', html`<p>It was used before, or it has expired. Ask for another one.</p>`, {
+    status: 404,
+  })
+}
