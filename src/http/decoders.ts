@@ -10,10 +10,9 @@ import {
  * `MatrixError` that the spec has for what is wrong.
  */
 export interface Decoder<T> {
-  (values: readonly string[], name: string): T
-  /** Never set. TypeScript puts off inferring from generic functions that return plain functions, and so would lose the
-   *  types of `optional(string)` and its like in a declaration; a type with a property is not a plain function. */
-  readonly isDecoder?: true
+  // An object and not a plain function: TypeScript puts off inferring from generic functions that return functions, and
+  // would lose the types of `optional(string)` and its like in a declaration.
+  readonly decode: (values: readonly string[], name: string) => T
 }
 
 export type Decoders = Readonly<Record<string, Decoder<unknown>>>
@@ -30,10 +29,12 @@ function one(values: readonly string[], name: string): string {
 }
 
 function checked<T>(parse: (text: string) => T | null): Decoder<T> {
-  return (values, name) => {
-    const parsed = parse(one(values, name))
-    if (parsed === null) throw invalidParam(`${name} is not valid`)
-    return parsed
+  return {
+    decode: (values, name) => {
+      const parsed = parse(one(values, name))
+      if (parsed === null) throw invalidParam(`${name} is not valid`)
+      return parsed
+    },
   }
 }
 
@@ -55,31 +56,35 @@ export const serverName: Decoder<ServerName> = checked(parseServerName)
 export const roomIdOrAlias: Decoder<RoomId | RoomAlias> = checked(text => parseRoomId(text) ?? parseRoomAlias(text))
 
 // A device ID is any string; the brand only says where it came from.
-export const deviceId: Decoder<DeviceId> = (values, name) => string(values, name) as DeviceId
+export const deviceId: Decoder<DeviceId> = { decode: (values, name) => string.decode(values, name) as DeviceId }
 
 /** A whole number in decimal digits, between the bounds. */
 export function integer(bounds: { min?: number; max?: number } = {}): Decoder<number> {
-  return (values, name) => {
-    const text = one(values, name)
-    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
-    if (!Number.isSafeInteger(value)) throw invalidParam(`${name} must be an integer`)
-    if (value < (bounds.min ?? -Infinity) || value > (bounds.max ?? Infinity))
-      throw invalidParam(`${name} is out of range`)
-    return value
+  return {
+    decode: (values, name) => {
+      const text = one(values, name)
+      const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
+      if (!Number.isSafeInteger(value)) throw invalidParam(`${name} must be an integer`)
+      if (value < (bounds.min ?? -Infinity) || value > (bounds.max ?? Infinity))
+        throw invalidParam(`${name} is out of range`)
+      return value
+    },
   }
 }
 
 /** How many results: absent gives `byDefault`, more than `most` is clamped, negative is refused. */
 export function limit(byDefault: number, most: number): Decoder<number> {
   const whole = integer({ min: 0 })
-  return (values, name) => (values.length === 0 ? byDefault : Math.min(whole(values, name), most))
+  return { decode: (values, name) => (values.length === 0 ? byDefault : Math.min(whole.decode(values, name), most)) }
 }
 
-export const boolean: Decoder<boolean> = (values, name) => {
-  const text = one(values, name)
-  if (text === 'true') return true
-  if (text === 'false') return false
-  throw invalidParam(`${name} must be true or false`)
+export const boolean: Decoder<boolean> = {
+  decode: (values, name) => {
+    const text = one(values, name)
+    if (text === 'true') return true
+    if (text === 'false') return false
+    throw invalidParam(`${name} must be true or false`)
+  },
 }
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Decoder<T> {
@@ -89,18 +94,20 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Decoder
 
 /** `undefined` where the parameter is absent. */
 export function optional<T>(decoder: Decoder<T>): Decoder<T | undefined> {
-  return (values, name) => (values.length === 0 ? undefined : decoder(values, name))
+  return { decode: (values, name) => (values.length === 0 ? undefined : decoder.decode(values, name)) }
 }
 
 export function withDefault<T>(decoder: Decoder<T>, byDefault: T): Decoder<T> {
-  return (values, name) => (values.length === 0 ? byDefault : decoder(values, name))
+  return { decode: (values, name) => (values.length === 0 ? byDefault : decoder.decode(values, name)) }
 }
 
 /** Every value of a repeated parameter; at most 100. */
 export function list<T>(decoder: Decoder<T>): Decoder<readonly T[]> {
-  return (values, name) => {
-    if (values.length > 100) throw invalidParam(`${name} is given too often`)
-    return values.map(value => decoder([value], name))
+  return {
+    decode: (values, name) => {
+      if (values.length > 100) throw invalidParam(`${name} is given too often`)
+      return values.map(value => decoder.decode([value], name))
+    },
   }
 }
 

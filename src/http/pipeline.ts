@@ -124,10 +124,10 @@ async function produce(
   if (query.isMalformed) throw invalidParam('The query is badly encoded')
   for (const name in endpoint.params) {
     const value = params[name]
-    facts.params[name] = endpoint.params[name]?.(value === undefined ? [] : [value], name)
+    facts.params[name] = endpoint.params[name]?.decode(value === undefined ? [] : [value], name)
   }
   for (const name in endpoint.query) {
-    facts.query[name] = endpoint.query[name]?.(query.values.get(name) ?? [], name)
+    facts.query[name] = endpoint.query[name]?.decode(query.values.get(name) ?? [], name)
   }
   if (endpoint.bodySchema) {
     if (endpoint.auth !== 'server') body = await readJson(endpoint, request, response, ctx)
