@@ -39,8 +39,16 @@ const namePattern = /^[0-9a-f]{32}$/
  * hexadecimal digits; anything else throws a `RangeError`. A disk that is full is a `MatrixError` with status 507.
  */
 export function createFileStore(folder: string, files: FileSystem = nodeFileSystem): MediaStore {
+  // At most one entry for each of the 65,793 folders.
+  const durableFolders = new Set<string>()
   return {
-    write: (name, stream, limitBytes) => write(files, pathOf(folder, name), folder, stream, limitBytes),
+    async write(name, stream, limitBytes) {
+      const path = pathOf(folder, name)
+      const shard = dirname(path)
+      return write(files, path, stream, limitBytes, async () => {
+        for (const each of [folder, dirname(shard), shard]) await makeFolder(files, each, durableFolders)
+      })
+    },
     async read(name) {
       const file = await openIfPresent(files, pathOf(folder, name))
       if (file === null) return null
@@ -73,12 +81,12 @@ const unfinished = (path: string): string => `${path}.tmp`
 async function write(
   files: FileSystem,
   path: string,
-  folder: string,
   stream: Readable,
   limitBytes: number,
+  makeFolders: () => Promise<void>,
 ): Promise<{ sizeBytes: number; sha256: Buffer }> {
   try {
-    await makeFolders(files, path, folder)
+    await makeFolders()
     const written = await writeUnfinished(files, unfinished(path), stream, limitBytes)
     await files.rename(unfinished(path), path)
     await syncFolder(files, dirname(path))
@@ -90,17 +98,16 @@ async function write(
   }
 }
 
-async function makeFolders(files: FileSystem, path: string, folder: string): Promise<void> {
-  const shard = dirname(path)
-  for (const each of [folder, dirname(shard), shard]) {
-    try {
-      await files.mkdir(each, folderMode)
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw error
-      continue
-    }
-    await syncFolder(files, dirname(each))
+/** Makes a folder, and makes it durable: also one that is there, since somebody may have made it this very moment. */
+async function makeFolder(files: FileSystem, path: string, durableFolders: Set<string>): Promise<void> {
+  if (durableFolders.has(path)) return
+  try {
+    await files.mkdir(path, folderMode)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
   }
+  await syncFolder(files, dirname(path))
+  durableFolders.add(path)
 }
 
 async function writeUnfinished(
