@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { authEventsFor, checkAuthEventsSelection } from '../../src/protocol/auth/auth-events.ts'
+import { authEventsFor, checkAuthEventsSelection, stateOfAuthEvents } from '../../src/protocol/auth/auth-events.ts'
 import { authorise } from '../../src/protocol/auth/authorise.ts'
 import { type EventId, type RoomId } from '../../src/protocol/identifiers.ts'
 import { type JsonObject } from '../../src/protocol/json.ts'
@@ -45,6 +45,24 @@ describe.each(roomVersions)('room version $id', roomVersion => {
     expect(authorise(event, room.state, roomVersion).allowed).toBe(false)
     room.state.delete('m.room.create', '')
     expect(authorise(event, room.state, roomVersion).allowed).toBe(false)
+  })
+
+  it('authorises on the auth events alone, and no create event that an event fails to cite is put in', () => {
+    const room = populatedRoom(roomVersion)
+    const event = room.event({ type: 'm.room.topic', stateKey: '', sender: bob })
+    const authEvents = event.authEvents.flatMap(id => room.events.get(id) ?? [])
+    const verdictOn = (cited: typeof authEvents, create: typeof event | null) =>
+      authorise(event, stateOfAuthEvents(cited, create, roomVersion), roomVersion).allowed
+    expect(verdictOn(authEvents, room.create)).toBe(true)
+    expect(verdictOn(authEvents, null)).toBe(!roomVersion.roomIdIsCreateHash)
+    const withoutCreate = authEvents.filter(({ type }) => type !== 'm.room.create')
+    expect(verdictOn(withoutCreate, room.create)).toBe(roomVersion.roomIdIsCreateHash)
+    expect(
+      verdictOn(
+        authEvents.filter(({ type }) => type !== 'm.room.member'),
+        room.create,
+      ),
+    ).toBe(false)
   })
 
   it('refuses an event whose auth events are not all at hand, or cited twice (A-16)', () => {

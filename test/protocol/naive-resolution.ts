@@ -63,7 +63,11 @@ export class NaiveResolution {
     return [...this.#events.values()].find(({ eventId }) => eventId.slice(1) === event.roomId.slice(1)) ?? null
   }
 
-  #resolve2(states: readonly ReadonlyStateMap<EventId>[]): StateMap<EventId> {
+  /** The unconflicted state map and the full conflicted set of a room of version 2 or later. */
+  separate(states: readonly ReadonlyStateMap<EventId>[]): {
+    unconflicted: StateMap<EventId>
+    fullConflictedSet: ReadonlySet<EventId>
+  } {
     // "If a given key K is present in every S with the same value V in each state map, then (K, V) belongs to the
     // unconflicted state map. Otherwise, V belongs to the conflicted state set."
     const unconflicted = new StateMap<EventId>()
@@ -95,11 +99,15 @@ export class NaiveResolution {
         }
       }
     }
-    const fullConflictedSet =
-      conflictedStateSet.size === 0
-        ? new Set<EventId>()
-        : new Set([...conflictedStateSet, ...authDifference, ...subgraph])
+    // "the union of the conflicted state set, the conflicted state subgraph, and the auth difference"; without a
+    // conflict there is nothing to resolve
+    const isConflicted = conflictedStateSet.size > 0
+    const fullConflictedSet = new Set(isConflicted ? [...conflictedStateSet, ...subgraph, ...authDifference] : [])
+    return { unconflicted, fullConflictedSet }
+  }
 
+  #resolve2(states: readonly ReadonlyStateMap<EventId>[]): StateMap<EventId> {
+    const { unconflicted, fullConflictedSet } = this.separate(states)
     // 1.
     const chosen = new Set([...fullConflictedSet].filter(id => this.#isPowerEvent(this.#event(id))))
     for (let size = -1; size !== chosen.size;) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { type Event } from '../../src/protocol/event.ts'
-import { type EventId, type UserId } from '../../src/protocol/identifiers.ts'
+import { type EventId, type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
 import { type JsonObject, isJsonObject } from '../../src/protocol/json.ts'
 import { roomVersions } from '../../src/protocol/room-versions.ts'
 import { reverseTopologicalPowerOrdering } from '../../src/protocol/state/orderings.ts'
@@ -149,6 +149,51 @@ describe.each(roomVersions.filter(({ stateResolution }) => stateResolution !== '
       const resolved = resolve(room, [after(room, kick), after(room, ban)])
       expect(resolved.get('m.room.member', bob)).toBe(kick.eventId)
       expect(resolved.get('m.room.member', dave)).toBe(room.state.get('m.room.member', dave)?.eventId)
+    })
+
+    it('weighs each sender by the power levels that the event itself cites', () => {
+      const room = new RoomFixture(version(id))
+      room.member(alice, 'join')
+      // Before the first power levels a creator counts, and nobody else; afterwards the levels do.
+      const early = room.event({ type: 'm.room.join_rules', stateKey: '', originServerTs: 3 })
+      const earlyBob = room.event({ type: 'm.room.join_rules', sender: bob, stateKey: '', originServerTs: 1 })
+      room.levels({ users: room.users({ [bob]: 100 }) })
+      const lateBob = room.event({ type: 'm.room.join_rules', sender: bob, stateKey: '', originServerTs: 2 })
+      const lateCarol = room.event({
+        type: 'm.room.join_rules',
+        sender: carol,
+        stateKey: '',
+        originServerTs: 1,
+        name: 'z',
+      })
+      const source = new RecordingSource({ get: eventId => room.events.get(eventId), isRejected: () => false })
+      const ordered = reverseTopologicalPowerOrdering([early, lateCarol, earlyBob, lateBob], room.version, source)
+      const byPower = stateResolution === 'v2.1' ? [early, lateBob] : [lateBob, early]
+      expect(ordered).toEqual([...byPower, earlyBob, lateCarol])
+    })
+
+    it('takes no auth event of another room for its own', () => {
+      const room = forkableRoom(id)
+      const levels = room.event({
+        type: 'm.room.power_levels',
+        stateKey: '',
+        content: { users: room.users({ [dave]: 100 }) },
+        roomId: '!elsewhere:one.example' as RoomId,
+      })
+      const cited = [room.create, levels, room.state.get('m.room.member', dave)]
+      const authEvents = cited.flatMap(event => event?.eventId ?? []).slice(room.version.roomIdIsCreateHash ? 1 : 0)
+      const topics = [1, 2].map(originServerTs =>
+        room.event({ type: 'm.room.topic', sender: dave, stateKey: '', authEvents, originServerTs }),
+      )
+      // The room's own power levels are missing from both states, as if they had been forgotten.
+      const states = topics.map(topic => {
+        const state = after(room, topic)
+        state.delete('m.room.power_levels', '')
+        return state
+      })
+      const source = { get: (eventId: EventId) => room.events.get(eventId), isRejected: () => false }
+      const resolution = resolveState(states, room.version, source)
+      expect(resolution.ok && resolution.state.has('m.room.topic', '')).toBe(false)
     })
 
     it('keeps what only one side has', () => {

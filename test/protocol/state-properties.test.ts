@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { type EventId } from '../../src/protocol/identifiers.ts'
+import { fullConflictedSet } from '../../src/protocol/state/full-conflicted-set.ts'
 import { resolveState } from '../../src/protocol/state/resolve.ts'
-import { type EventSource } from '../../src/protocol/state/source.ts'
+import { separate } from '../../src/protocol/state/separate.ts'
+import { type EventSource, RecordingSource } from '../../src/protocol/state/source.ts'
 import { type ReadonlyStateMap, type StateMap } from '../../src/protocol/state-map.ts'
 import { type Dag, buildDag, scripts } from './dag-generator.ts'
 import { NaiveResolution } from './naive-resolution.ts'
@@ -38,6 +40,19 @@ describe('state resolution', () => {
     holds(dag => {
       const naive = new NaiveResolution(dag.version, dag.events, dag.rejected)
       expect(entries(resolve(dag, dag.stateSets))).toEqual(entries(naive.resolve(dag.stateSets)))
+    }, comparedRooms)
+  })
+
+  it('finds the full conflicted set of the spec', () => {
+    holds(dag => {
+      if (dag.version.stateResolution === 'v1') return
+      const source = new RecordingSource(sourceOf(dag))
+      const separated = separate(dag.stateSets, true)
+      const withSubgraph = dag.version.stateResolution === 'v2.1'
+      const found = fullConflictedSet(dag.stateSets, separated, source, withSubgraph)
+      const naive = new NaiveResolution(dag.version, dag.events, dag.rejected).separate(dag.stateSets)
+      if (separated.conflicted.size > 0) expect([...found].sort()).toEqual([...naive.fullConflictedSet].sort())
+      expect(entries(separated.unconflicted)).toEqual(entries(naive.unconflicted))
     }, comparedRooms)
   })
 

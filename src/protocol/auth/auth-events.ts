@@ -71,8 +71,8 @@ export function checkAuthEventsSelection(
     return refuse(version, 'auth_events.selection', 'not all of the auth events are at hand')
   }
 
-  const selection = new StateMap<true>()
-  for (const [type, stateKey] of authEventsFor(event, version)) selection.set(type, stateKey, true)
+  const selection = new StateMap<StateKeyPair>()
+  for (const pair of authEventsFor(event, version)) selection.set(...pair, pair)
   const seen = new StateMap<EventId>()
   // v1–v11 2.1, v12 3.1
   if (cited.size !== event.authEvents.length) {
@@ -101,4 +101,22 @@ export function checkAuthEventsSelection(
     return refuse(version, 'auth_events.room', 'an auth event is of another room')
   }
   return allowed
+}
+
+/**
+ * The state for the check of an event "based on the event's auth events" (step 4 of the checks on receipt): the auth
+ * events themselves and, in room version 12, which does not cite it, the room's create event. Leave out a create event
+ * that was rejected. https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+export function stateOfAuthEvents(
+  authEvents: readonly Event[],
+  create: Event | null,
+  version: RoomVersion,
+): StateMap<Event> {
+  const state = new StateMap<Event>()
+  if (version.roomIdIsCreateHash && create !== null) state.set('m.room.create', '', create)
+  for (const authEvent of authEvents) {
+    if (authEvent.stateKey !== null) state.set(authEvent.type, authEvent.stateKey, authEvent)
+  }
+  return state
 }

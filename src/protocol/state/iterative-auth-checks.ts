@@ -12,11 +12,13 @@ import { type RecordingSource } from './source.ts'
  */
 export const verifiedOnReceipt: AuthoriseOptions = { isSignedBy: () => true }
 
-/** The create event of an event's room: cited among its auth events or, from room version 12 on, named by the room's ID. */
+/**
+ * The create event of an event's room: cited among its auth events or, from room version 12 on, named by the room's ID.
+ * `undefined` for a create event of earlier versions, which cites nothing.
+ */
 export function createEventOf(event: Event, version: RoomVersion, source: RecordingSource): Event | undefined {
   // In these versions the room's ID is the create event's ID with another sigil.
   if (version.roomIdIsCreateHash) return source.get(`$${event.roomId.slice(1)}` as EventId)
-  if (event.type === 'm.room.create') return event
   return event.authEvents
     .map(id => source.get(id))
     .find(cited => cited?.type === 'm.room.create' && cited.stateKey === '')
