@@ -1,5 +1,6 @@
 import { unavailable } from '../errors.ts'
 import { endpoint } from '../http/endpoint.ts'
+import { DatabaseError } from '../storage/database.ts'
 import { pingDatabase } from '../storage/server-row.ts'
 
 /** Answers for as long as the event loop turns: a database that is away is no reason to start the process anew. */
@@ -19,7 +20,12 @@ export const ready = endpoint({
   limit: null,
   handle: async ctx => {
     if (ctx.shutdown.aborted) throw unavailable('The server is shutting down')
-    await pingDatabase(ctx.db.kysely)
+    try {
+      await pingDatabase(ctx.db.kysely)
+    } catch (error) {
+      if (error instanceof DatabaseError) throw unavailable('The database does not answer')
+      throw error
+    }
     return { status: 'ok' }
   },
 })

@@ -40,7 +40,8 @@ export async function serve(parameters: readonly string[]): Promise<number> {
     server = await startServer({
       config,
       logger,
-      onMigration: ({ name, step, total }) => process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
+      onMigration: ({ name, step, total }) =>
+        process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
     })
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`)

@@ -125,7 +125,9 @@ export function createHttpServer(
   })
   server.maxConnections = options.connectionLimit ?? defaultConnectionLimit
   const usesFront = (options.wayIn ?? 'front') === 'front'
+  const connections = new Connections(server)
   const accept = (request: IncomingMessage, response: ServerResponse) => {
+    connections.note(request.socket, response)
     response.on('error', ignore)
     if (usesFront && dispatch(request, response)) return
     if (request.url?.[0] !== '/') request.url = splitTarget(request.url ?? '').path || '/'
@@ -142,7 +144,7 @@ export function createHttpServer(
   return {
     server,
     metrics,
-    close: graceMs => closeServer(server, graceMs),
+    close: graceMs => closeServer(server, connections, graceMs),
   }
 }
 
@@ -204,7 +206,43 @@ function answerClientError(error: Error & { code?: string }, socket: Socket): vo
   )
 }
 
-function closeServer(server: Server, graceMs: number): Promise<void> {
+/** The open connections and how many requests each is busy with: when the server closes, those without one are cut. */
+class Connections {
+  readonly #busyWith = new Map<Socket, number>()
+  #isClosing = false
+
+  constructor(server: Server) {
+    server.on('connection', (socket: Socket) => {
+      this.#busyWith.set(socket, 0)
+      socket.once('close', () => this.#busyWith.delete(socket))
+    })
+  }
+
+  note(socket: Socket, response: ServerResponse): void {
+    this.#add(socket, 1)
+    response.once('close', () => {
+      this.#add(socket, -1)
+      if (this.#isClosing) this.#cutIfIdle(socket)
+    })
+  }
+
+  /** Node's own `closeIdleConnections` leaves those alone that have never sent anything. */
+  closeIdle(): void {
+    this.#isClosing = true
+    for (const socket of this.#busyWith.keys()) this.#cutIfIdle(socket)
+  }
+
+  #add(socket: Socket, count: number): void {
+    const busyWith = this.#busyWith.get(socket)
+    if (busyWith !== undefined) this.#busyWith.set(socket, busyWith + count)
+  }
+
+  #cutIfIdle(socket: Socket): void {
+    if (this.#busyWith.get(socket) === 0) socket.destroySoon()
+  }
+}
+
+function closeServer(server: Server, connections: Connections, graceMs: number): Promise<void> {
   if (!server.listening) return Promise.resolve()
   return new Promise(resolve => {
     // Sockets live in real time, whatever the clock of the server says.
@@ -213,5 +251,6 @@ function closeServer(server: Server, graceMs: number): Promise<void> {
       timer.clear()
       resolve()
     })
+    connections.closeIdle()
   })
 }

@@ -5,25 +5,55 @@ import * as accountPassword from './account/password.ts'
 import * as accountWhoami from './account/whoami.ts'
 import * as authFallbackWeb from './auth/fallback/web.ts'
 import * as capabilities from './capabilities.ts'
+import * as createRoom from './createRoom.ts'
 import * as deleteDevices from './delete_devices.ts'
 import * as devices from './devices.ts'
+import * as directoryRoom from './directory/room.ts'
+import * as join from './join.ts'
+import * as joinedRooms from './joined_rooms.ts'
 import * as keysChanges from './keys/changes.ts'
 import * as keysClaim from './keys/claim.ts'
 import * as keysDeviceSigningUpload from './keys/device_signing/upload.ts'
 import * as keysQuery from './keys/query.ts'
 import * as keysSignaturesUpload from './keys/signatures/upload.ts'
 import * as keysUpload from './keys/upload.ts'
+import * as knock from './knock.ts'
 import * as login from './login.ts'
 import * as loginGetToken from './login/get_token.ts'
 import * as logout from './logout.ts'
 import * as logoutAll from './logout/all.ts'
+import * as mediaConfig from './media/config.ts'
+import * as mediaDownload from './media/download.ts'
+import * as mediaThumbnail from './media/thumbnail.ts'
 import * as profile from './profile.ts'
+import * as pushrules from './pushrules.ts'
+import * as pushrulesGlobal from './pushrules/global.ts'
+import * as pushrulesGlobalActions from './pushrules/global/actions.ts'
+import * as pushrulesGlobalEnabled from './pushrules/global/enabled.ts'
 import * as refresh from './refresh.ts'
 import * as register from './register.ts'
 import * as registerAvailable from './register/available.ts'
-import * as registrationTokenValidity from './register/m.login.registration_token/validity.ts'
+import * as registerMLoginRegistrationTokenValidity from './register/m.login.registration_token/validity.ts'
 import * as roomKeysKeys from './room_keys/keys.ts'
 import * as roomKeysVersion from './room_keys/version.ts'
+import * as roomsAliases from './rooms/aliases.ts'
+import * as roomsBan from './rooms/ban.ts'
+import * as roomsContext from './rooms/context.ts'
+import * as roomsEvent from './rooms/event.ts'
+import * as roomsForget from './rooms/forget.ts'
+import * as roomsInvite from './rooms/invite.ts'
+import * as roomsJoin from './rooms/join.ts'
+import * as roomsJoinedMembers from './rooms/joined_members.ts'
+import * as roomsKick from './rooms/kick.ts'
+import * as roomsLeave from './rooms/leave.ts'
+import * as roomsMembers from './rooms/members.ts'
+import * as roomsMessages from './rooms/messages.ts'
+import * as roomsRedact from './rooms/redact.ts'
+import * as roomsRelations from './rooms/relations.ts'
+import * as roomsSend from './rooms/send.ts'
+import * as roomsState from './rooms/state.ts'
+import * as roomsThreads from './rooms/threads.ts'
+import * as roomsUnban from './rooms/unban.ts'
 import * as sendToDevice from './sendToDevice.ts'
 import * as userAccountData from './user/account_data.ts'
 import * as userFilter from './user/filter.ts'
@@ -40,25 +70,55 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   accountWhoami,
   authFallbackWeb,
   capabilities,
+  createRoom,
   deleteDevices,
   devices,
+  directoryRoom,
+  join,
+  joinedRooms,
   keysChanges,
   keysClaim,
   keysDeviceSigningUpload,
   keysQuery,
   keysSignaturesUpload,
   keysUpload,
+  knock,
   login,
   loginGetToken,
   logout,
   logoutAll,
+  mediaConfig,
+  mediaDownload,
+  mediaThumbnail,
   profile,
+  pushrules,
+  pushrulesGlobal,
+  pushrulesGlobalActions,
+  pushrulesGlobalEnabled,
   refresh,
   register,
   registerAvailable,
-  registrationTokenValidity,
+  registerMLoginRegistrationTokenValidity,
   roomKeysKeys,
   roomKeysVersion,
+  roomsAliases,
+  roomsBan,
+  roomsContext,
+  roomsEvent,
+  roomsForget,
+  roomsInvite,
+  roomsJoin,
+  roomsJoinedMembers,
+  roomsKick,
+  roomsLeave,
+  roomsMembers,
+  roomsMessages,
+  roomsRedact,
+  roomsRelations,
+  roomsSend,
+  roomsState,
+  roomsThreads,
+  roomsUnban,
   sendToDevice,
   userAccountData,
   userFilter,
