@@ -10,8 +10,3 @@ export function requireUser(caller: User | null): User {
   if (caller.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do that')
   return caller
 }
-
-/** Throws `M_USER_SUSPENDED` for a suspended user. https://spec.matrix.org/v1.19/client-server-api/#account-suspension */
-export function refuseSuspended(caller: User): void {
-  if (caller.isSuspended) throw new MatrixError('M_USER_SUSPENDED', 'You cannot do that while suspended')
-}

@@ -1,5 +1,5 @@
 import { type Context, perServer } from '../context.ts'
-import { forbidden, limitExceeded, MatrixError } from '../errors.ts'
+import { forbidden, MatrixError } from '../errors.ts'
 import { isStrictLocalpart, type UserId, userIdOf } from '../protocol/identifiers.ts'
 import { accountByUserId, insertAccount } from '../storage/accounts.ts'
 import { transaction, type Tx } from '../storage/database.ts'
@@ -101,12 +101,6 @@ export async function isValidRegistrationToken(ctx: Context, token: string): Pro
   const nowTs = ctx.clock.now()
   const known = await registrationToken(ctx.db.kysely, token, nowTs)
   return known !== null && isUsableRegistrationToken(known, nowTs)
-}
-
-/** Throws `limitExceeded` if too many accounts were made from this address. */
-export function limitRegistrations(ctx: Context, addressKey: string): void {
-  const waitMs = ctx.limiter.take('registration', addressKey)
-  if (waitMs > 0) throw limitExceeded(waitMs)
 }
 
 /**

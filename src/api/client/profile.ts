@@ -1,11 +1,11 @@
 import { requireSelf } from '../../accounts/account-data.ts'
-import { refuseSuspended } from '../../accounts/operations.ts'
 import { profile, profileField, removeProfileField, setProfileField } from '../../accounts/profile.ts'
 import { MatrixError, missingParam, missingToken, notFound } from '../../errors.ts'
 import { longString, schemas, userId } from '../../http/decoders.ts'
 import { endpoint, type User } from '../../http/endpoint.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
 import { type JsonObject, type JsonValue } from '../../protocol/json.ts'
+import { refuseSuspended } from '../../rooms/actor.ts'
 
 // The key is checked where its rules are known: one that is too long has an error code of its own.
 const params = { userId, keyName: longString }

@@ -2,12 +2,13 @@ import Type from 'typebox'
 import { requireInteractiveAuth } from '../../accounts/interactive-auth.ts'
 import { checkNewPassword } from '../../accounts/passwords.ts'
 import {
-  availablePseudonym, availableUserId, limitRegistrations, register, registrationFlows, usingProof,
+  availablePseudonym, availableUserId, register, registrationFlows, usingProof,
 } from '../../accounts/registration.ts' // prettier-ignore
 import { sessionAnswer, sessionRequestOf } from '../../accounts/sessions.ts'
 import { forbidden } from '../../errors.ts'
 import { oneOf, withDefault } from '../../http/decoders.ts'
 import { endpoint } from '../../http/endpoint.ts'
+import { takeLimit } from '../../rooms/actor.ts'
 
 const query = { kind: withDefault(oneOf('user', 'guest'), 'user') }
 
@@ -36,7 +37,7 @@ export const postRegister = endpoint({
     if (password !== null) checkNewPassword(password)
     const operation = 'POST /register'
     const proof = await requireInteractiveAuth(ctx, { operation, user: null, body, flows, addressKey })
-    limitRegistrations(ctx, addressKey)
+    takeLimit(ctx, 'registration', addressKey)
     const userId = wanted ?? (await availablePseudonym(ctx))
     const opened = await register(ctx, { userId, password }, session, usingProof(ctx, proof))
     return opened ? sessionAnswer(opened) : { user_id: userId }
