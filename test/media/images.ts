@@ -1,3 +1,4 @@
+import { crc32, deflateSync } from 'node:zlib'
 import sharp from 'sharp'
 
 /** A picture of a plain colour with a small mark, so that it is no single block. */
@@ -11,6 +12,7 @@ export async function picture(
     .toBuffer()
   return sharp({ create: { width, height, channels: 3, background: '#c04020' } })
     .composite([{ input: mark, left: 0, top: 0 }])
+    .removeAlpha()
     .toFormat(format)
     .toBuffer()
 }
@@ -45,12 +47,20 @@ export async function taggedPicture(width: number, height: number): Promise<Buff
     .toBuffer()
 }
 
-/** A PNG that says that it has so many pixels, and has none. */
+/** A PNG that says that it has so many pixels, and has hardly any. */
 export function hugePicture(width: number, height: number): Buffer {
-  const header = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')
-  const body = Buffer.alloc(13)
-  body.writeUInt32BE(width, 0)
-  body.writeUInt32BE(height, 4)
-  body.set([8, 2, 0, 0, 0], 8)
-  return Buffer.concat([header, body, Buffer.alloc(4)])
+  const size = Buffer.alloc(13)
+  size.writeUInt32BE(width, 0)
+  size.writeUInt32BE(height, 4)
+  size.set([8, 2, 0, 0, 0], 8)
+  const chunks = [chunk('IHDR', size), chunk('IDAT', deflateSync(Buffer.alloc(64))), chunk('IEND', Buffer.alloc(0))]
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...chunks])
+}
+
+function chunk(name: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(name), data])
+  const around = Buffer.alloc(8)
+  around.writeUInt32BE(data.length, 0)
+  around.writeUInt32BE(crc32(body), 4)
+  return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)])
 }
