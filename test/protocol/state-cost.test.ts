@@ -68,6 +68,17 @@ function lattice(version: RoomVersion, size: number): Conflict {
   return { room, stateSets: [before, room.stateIds()] }
 }
 
+/** A lattice that both sides share, and one side on which somebody has joined and then changed a name. */
+function sharedLattice(version: RoomVersion, size: number): Conflict {
+  const { room } = lattice(version, size)
+  const before = room.stateIds()
+  // The cast holds: it is a user ID.
+  const user = '@user:many.example' as UserId
+  room.member(user, 'join')
+  room.member(user, 'join', user, { displayname: 'User' })
+  return { room, stateSets: [before, room.stateIds()] }
+}
+
 /** Resolves, and counts how often the source was asked for anything. */
 function cost({ room, stateSets }: Conflict): { questions: number; milliseconds: number; size: number } {
   let questions = 0
@@ -92,6 +103,7 @@ const shapes = [
   ['a ladder', ladder],
   ['a star', star],
   ['a lattice', lattice],
+  ['a shared lattice', sharedLattice],
 ] as const
 
 describe.each(versions)('the cost of a resolution in room version $id (C-7, S8)', version => {
