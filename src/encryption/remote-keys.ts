@@ -24,6 +24,10 @@ export function byServer(ctx: Context, userIds: Iterable<UserId>): ReadonlyMap<S
   return servers
 }
 
+const unreachable: JsonObject = { errcode: 'M_CONNECTION_FAILED', error: 'The server could not be asked' }
+const late: JsonObject = { errcode: 'M_CONNECTION_TIMEOUT', error: 'The server did not answer in time' }
+
+/** What a server said. */
 export interface ServerAnswer {
   /** The users that the server was asked about, all of them its own. */
   readonly users: readonly UserId[]
@@ -43,6 +47,10 @@ export async function askServers(
   const answers: ServerAnswer[] = []
   if (servers.size === 0) return { answers, failures: {} }
   const failures = new Map<string, JsonObject>()
+  if (!ctx.remote.enabled) {
+    for (const server of servers.keys()) failures.set(server, unreachable)
+    return { answers, failures: Object.fromEntries(failures) }
+  }
   const waiting = [...servers]
   let isOver = false
   const work = async () => {
@@ -57,7 +65,7 @@ export async function askServers(
         if (!(error instanceof MatrixError)) {
           ctx.logger.warn('Asking a server for keys failed', { component: 'encryption', ...describeError(error) })
         }
-        failures.set(server, failure('M_CONNECTION_FAILED', 'The server could not be asked'))
+        failures.set(server, unreachable)
       }
     }
   }
@@ -70,11 +78,7 @@ export async function askServers(
   const answered = new Set(answers.flatMap(({ users }) => users.slice(0, 1).map(serverNameOf)))
   for (const server of servers.keys()) {
     if (answered.has(server) || failures.has(server)) continue
-    failures.set(server, failure('M_CONNECTION_TIMEOUT', 'The server did not answer in time'))
+    failures.set(server, late)
   }
   return { answers, failures: Object.fromEntries(failures) }
-}
-
-function failure(errcode: string, error: string): JsonObject {
-  return { errcode, error }
 }
