@@ -38,13 +38,16 @@ function checked<T>(parse: (text: string) => T | null): Decoder<T> {
   }
 }
 
+/** What the database can keep: well-formed Unicode without NUL. */
+const isStorable = (text: string) => text.isWellFormed() && !text.includes('\0')
+
 /** Any string of at most 255 bytes. */
 export const string: Decoder<string> = checked(text =>
-  Buffer.byteLength(text) <= identifierLimitBytes && text.isWellFormed() ? text : null,
+  Buffer.byteLength(text) <= identifierLimitBytes && isStorable(text) ? text : null,
 )
 
 /** Any string of at most 64 KiB: inline filters. */
-export const longString: Decoder<string> = checked(text => (text.length <= 65_536 && text.isWellFormed() ? text : null))
+export const longString: Decoder<string> = checked(text => (text.length <= 65_536 && isStorable(text) ? text : null))
 
 export const userId: Decoder<UserId> = checked(parseUserId)
 export const roomId: Decoder<RoomId> = checked(parseRoomId)
