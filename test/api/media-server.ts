@@ -1,23 +1,8 @@
 import { readdir } from 'node:fs/promises'
-import * as clientConfig from '../../src/api/client/media/config.ts'
-import * as download from '../../src/api/client/media/download.ts'
-import * as thumbnail from '../../src/api/client/media/thumbnail.ts'
-import * as config from '../../src/api/media/config.ts'
-import * as create from '../../src/api/media/create.ts'
-import * as upload from '../../src/api/media/upload.ts'
-import { endpointsOf } from '../../src/http/endpoint.ts'
 import { type MediaId, parseMxcUri } from '../../src/protocol/media-id.ts'
 import { type Exchange, type ExchangeRequest } from '../harness/exchange.ts'
 import { type Caller, path, RefusedError, text } from '../harness/people.ts'
-import { startTestServer, type TestServer, type TestSettings } from '../harness/server.ts'
-
-/** A server with the routes of media. */
-export function startMediaServer(settings: TestSettings = {}): Promise<TestServer> {
-  return startTestServer({
-    endpoints: endpointsOf(clientConfig, download, thumbnail, config, create, upload),
-    settings,
-  })
-}
+import { type TestServer } from '../harness/server.ts'
 
 /** Uploads and returns the media's ID. */
 export async function uploadAs(

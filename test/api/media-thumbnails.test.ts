@@ -3,17 +3,16 @@ import sharp from 'sharp'
 import { deleteMedia, sweepMedia } from '../../src/media/delete.ts'
 import { openThumbnail } from '../../src/media/thumbnail.ts'
 import { type Exchange } from '../harness/exchange.ts'
-import { type Person } from '../harness/people.ts'
-import { type TestServer } from '../harness/server.ts'
+import { type Person, register } from '../harness/people.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
 import { animation, hugePicture, picture, taggedPicture, transparentPicture } from '../media/images.ts'
-import { codeOf, createAs, fillAs, inventoryAtRest, inventoryOf, startMediaServer, thumbnailAs, uploadAs } from './media-server.ts' // prettier-ignore
-import { signIn } from './sign-in.ts'
+import { codeOf, createAs, fillAs, inventoryAtRest, inventoryOf,  thumbnailAs, uploadAs } from './media-server.ts' // prettier-ignore
 
 let server: TestServer
 let alice: Person
 beforeAll(async () => {
-  server = await startMediaServer()
-  alice = await signIn(server, 'alice')
+  server = await startTestServer()
+  alice = await register(server, 'alice')
 })
 afterAll(() => server.close())
 

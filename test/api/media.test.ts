@@ -4,20 +4,19 @@ import { connect } from 'node:net'
 import { fillMedia } from '../../src/media/upload.ts'
 import { userIdOf } from '../../src/protocol/identifiers.ts'
 import { Readable } from 'node:stream'
-import { nobody, path, type Person } from '../harness/people.ts'
-import { type TestServer } from '../harness/server.ts'
+import { nobody, path, type Person, register } from '../harness/people.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
 import {
-  codeOf, createAs, downloadAs, fillAs, inventoryAtRest, inventoryOf, startMediaServer, uploadAs,
+  codeOf, createAs, downloadAs, fillAs, inventoryAtRest, inventoryOf,  uploadAs,
 } from './media-server.ts' // prettier-ignore
-import { signIn } from './sign-in.ts'
 
 let server: TestServer
 let alice: Person
 let bob: Person
 beforeAll(async () => {
-  server = await startMediaServer({ media: { max_upload_bytes: 100_000 } })
-  alice = await signIn(server, 'alice')
-  bob = await signIn(server, 'bob')
+  server = await startTestServer({ settings: { media: { max_upload_bytes: 100_000 } } })
+  alice = await register(server, 'alice')
+  bob = await register(server, 'bob')
 })
 afterAll(() => server.close())
 
@@ -122,8 +121,8 @@ describe('an upload', () => {
 
   it('is not taken from guests, who may still look, nor from the suspended', async () => {
     const mediaId = await uploadAs(alice, 'x')
-    const guest = await signIn(server, 'guest')
-    const villain = await signIn(server, 'villain')
+    const guest = await register(server, 'guest')
+    const villain = await register(server, 'villain')
     const flag = (who: Person, column: string) =>
       server.ctx.db.pool.query(
         `UPDATE accounts SET ${column} = true FROM users WHERE accounts.user_number = users.user_number AND user_id = $1`,
@@ -210,7 +209,7 @@ describe('media', () => {
 
 describe('an ID that was made before its content', () => {
   it('says until when it waits, and takes content once', async () => {
-    const carol = await signIn(server, 'carol')
+    const carol = await register(server, 'carol')
     const made = await carol.expect('POST', '/_matrix/media/v1/create')
     expect(made).toEqual({
       content_uri: expect.stringMatching(/^mxc:\/\/lethe\.test\/[A-Za-z0-9_-]{24}$/),
@@ -225,7 +224,7 @@ describe('an ID that was made before its content', () => {
   })
 
   it('takes content from whoever made it alone', async () => {
-    const carol = await signIn(server, 'carol2')
+    const carol = await register(server, 'carol2')
     const mediaId = await createAs(carol)
     expect(codeOf(await fillAs(bob, mediaId, 'x'))).toEqual([403, 'M_FORBIDDEN'])
     expect(codeOf(await fillAs(bob, 'unknown', 'x'))).toEqual([404, 'M_NOT_FOUND'])
@@ -236,7 +235,7 @@ describe('an ID that was made before its content', () => {
   })
 
   it('takes one of two contents that come at once', async () => {
-    const carol = await signIn(server, 'carol3')
+    const carol = await register(server, 'carol3')
     const mediaId = await createAs(carol)
     const contents = ['one', 'two', 'three', 'four']
     const done = await Promise.all(contents.map(content => fillAs(carol, mediaId, content)))
@@ -247,7 +246,7 @@ describe('an ID that was made before its content', () => {
   })
 
   it('is one of five at a time', async () => {
-    const dave = await signIn(server, 'dave')
+    const dave = await register(server, 'dave')
     const made = await Promise.all(
       Array.from({ length: 12 }, () => dave.request('POST', '/_matrix/media/v1/create', {})),
     )
@@ -255,13 +254,13 @@ describe('an ID that was made before its content', () => {
     const refused = made.find(each => each.status !== 200)
     expect(refused?.status).toBe(429)
     expect(refused?.json).toMatchObject({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: expect.any(Number) })
-    await createAs(await signIn(server, 'dora'))
+    await createAs(await register(server, 'dora'))
     await server.clock.advance(day)
     await createAs(dave)
   })
 
   it('is void after a day', async () => {
-    const erin = await signIn(server, 'erin')
+    const erin = await register(server, 'erin')
     const mediaId = await createAs(erin)
     await server.clock.advance(day - 1)
     expect(codeOf(await downloadAs(erin, mediaId, 0))).toEqual([504, 'M_NOT_YET_UPLOADED'])
@@ -312,7 +311,7 @@ describe('a download of what has not been uploaded yet', () => {
     [5_000, 5_000],
     [1_000_000, 60_000],
   ])('that may take %p ms gives up after %d', async (asked, waitedMs) => {
-    const frank = await signIn(server, `frank${waitedMs}`)
+    const frank = await register(server, `frank${waitedMs}`)
     const mediaId = await createAs(frank)
     let isOver = false
     const timers = server.clock.pending
@@ -327,7 +326,7 @@ describe('a download of what has not been uploaded yet', () => {
   })
 
   it('ends when the client goes away', async () => {
-    const grace = await signIn(server, 'grace')
+    const grace = await register(server, 'grace')
     const mediaId = await createAs(grace)
     const timers = server.clock.pending
     const abort = new AbortController()

@@ -1,25 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import * as pushRules from '../../src/api/client/pushrules.ts'
-import * as actions from '../../src/api/client/pushrules/global/actions.ts'
-import * as enabled from '../../src/api/client/pushrules/global/enabled.ts'
-import * as global from '../../src/api/client/pushrules/global.ts'
-import { endpointsOf } from '../../src/http/endpoint.ts'
 import { type JsonObject } from '../../src/protocol/json.ts'
 import { type AccountDataEntry } from '../../src/storage/log-entries.ts'
-import { at, nobody, objectsAt, path, type Person } from '../harness/people.ts'
+import { at, nobody, objectsAt, path, type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { shownAccountData } from '../../src/push/rules.ts'
 import { codeOf } from './media-server.ts'
-import { signIn } from './sign-in.ts'
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startTestServer({ endpoints: endpointsOf(pushRules, global, enabled, actions) })
+  server = await startTestServer()
 })
 afterAll(() => server.close())
 
 let people = 0
-const newcomer = () => signIn(server, `person-${(people += 1)}`)
+const newcomer = () => register(server, `person-${(people += 1)}`)
 const idsOf = async (person: Person, kind: string) =>
   objectsAt(await person.get('/pushrules/'), 'global', kind).map(rule => rule['rule_id'])
 const put = (person: Person, kind: string, ruleId: string, body: JsonObject, query = {}) =>
@@ -117,7 +111,7 @@ describe('push rules', () => {
     ['PUT', 'override/.m.rule.master/actions', { actions: [[]] }, [400, 'M_INVALID_PARAM']],
     ['PUT', 'override/__proto__/enabled', { enabled: true }, [404, 'M_NOT_FOUND']],
   ] as const)('refuse %s %s with %p', async (method, place, body, code) => {
-    const alice = await signIn(server, `refused-${(people += 1)}`)
+    const alice = await register(server, `refused-${(people += 1)}`)
     const before = await alice.get('/pushrules/')
     expect(codeOf(await alice.request(method, `/pushrules/global/${place}`, body as JsonObject | undefined))).toEqual(code) // prettier-ignore
     expect(await alice.get('/pushrules/')).toEqual(before)
