@@ -23,6 +23,8 @@ export interface SpecOperation {
   readonly isDeprecated: boolean
   /** Status → the address of the schema of its JSON body, or `null` where it has none. */
   readonly responses: Readonly<Record<string, string | null>>
+  /** An example of the JSON body, where the files give one. */
+  readonly bodyExample: JsonObject | null
 }
 
 export interface Spec {
@@ -94,10 +96,12 @@ function operationsOf(api: SpecOperation['api'], documents: Record<string, JsonV
           api,
           // One of the four names above in capitals.
           method: method.toUpperCase() as SpecOperation['method'],
-          path: `${base}${path}`,
+          // The files tell two operations of one path apart by a space at its end.
+          path: `${base}${path}`.trim(),
           operationId: String(operation['operationId']),
           auth: authOf(operation['security']),
           isDeprecated: operation['deprecated'] === true,
+          bodyExample: bodyExampleOf(operation['requestBody'], documents),
           responses: responsesOf(operation, `${address}#/paths/${escapePointer(path)}/${method}/responses`),
         })
       }
@@ -132,6 +136,63 @@ function responsesOf(operation: JsonObject, address: string): Record<string, str
     responses[status] = hasSchema ? `${address}/${status}/content/application~1json/schema` : null
   }
   return responses
+}
+
+/** The example of a body; where the schema has none, one that is put together from those of its properties. */
+function bodyExampleOf(body: JsonValue | undefined, documents: Record<string, JsonValue>): JsonObject | null {
+  const content = isJsonObject(body) ? body['content'] : undefined
+  const json = isJsonObject(content) ? content['application/json'] : undefined
+  if (!isJsonObject(json)) return null
+  if (isJsonObject(json['example'])) return json['example']
+  const example = exampleOf(json['schema'], documents, 0)
+  return isJsonObject(example) ? example : null
+}
+
+function exampleOf(
+  schema: JsonValue | undefined,
+  documents: Record<string, JsonValue>,
+  depth: number,
+): JsonValue | undefined {
+  if (!isJsonObject(schema) || depth > 8) return undefined
+  if (typeof schema['$ref'] === 'string')
+    return exampleOf(resolveReference(schema['$ref'], documents), documents, depth + 1)
+  if (schema['example'] !== undefined) return schema['example']
+  if (Array.isArray(schema['enum'])) return schema['enum'][0]
+  if (isJsonObject(schema['properties'])) {
+    const entries = Object.entries(schema['properties']).flatMap(([key, item]) => {
+      const value = exampleOf(item, documents, depth + 1)
+      return value === undefined ? [] : [[key, value] as const]
+    })
+    return Object.fromEntries(entries)
+  }
+  for (const key of ['allOf', 'oneOf', 'anyOf']) {
+    const parts = schema[key]
+    if (!Array.isArray(parts)) continue
+    const examples = parts.map(part => exampleOf(part, documents, depth + 1)).filter(isJsonObject)
+    if (examples.length > 0) return Object.assign({}, ...examples) as JsonObject
+  }
+  if (schema['type'] === 'array') {
+    const item = exampleOf(schema['items'], documents, depth + 1)
+    return item === undefined ? [] : [item]
+  }
+  const simple: Readonly<Record<string, JsonValue>> = {
+    string: 'text',
+    integer: 1,
+    number: 1,
+    boolean: true,
+    object: {},
+  }
+  return typeof schema['type'] === 'string' ? simple[schema['type']] : undefined
+}
+
+function resolveReference(address: string, documents: Record<string, JsonValue>): JsonValue | undefined {
+  const [file = '', pointer = ''] = address.split('#')
+  let here: JsonValue | undefined = documents[file]
+  for (const segment of pointer.split('/').slice(1)) {
+    const key = decodeURIComponent(segment).replaceAll('~1', '/').replaceAll('~0', '~')
+    here = isJsonObject(here) ? here[key] : undefined
+  }
+  return here
 }
 
 function escapePointer(segment: string): string {

@@ -20,7 +20,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   media: [...lower, ...declarations, ...middle],
   push: [...lower, ...declarations, ...middle],
   accounts: [...lower, ...declarations, ...middle],
-  sync: [...lower, ...declarations, 'rooms'],
+  // Unread counts are what the push rules say.
+  sync: [...lower, ...declarations, 'rooms', 'push/rules.ts'],
   retention: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'privacy', 'appservices'],
   privacy: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'retention', 'appservices'],
   appservices: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'retention', 'privacy'],

@@ -8,6 +8,7 @@ import * as capabilities from './capabilities.ts'
 import * as createRoom from './createRoom.ts'
 import * as deleteDevices from './delete_devices.ts'
 import * as devices from './devices.ts'
+import * as directoryListRoom from './directory/list/room.ts'
 import * as directoryRoom from './directory/room.ts'
 import * as join from './join.ts'
 import * as joinedRooms from './joined_rooms.ts'
@@ -18,22 +19,23 @@ import * as keysQuery from './keys/query.ts'
 import * as keysSignaturesUpload from './keys/signatures/upload.ts'
 import * as keysUpload from './keys/upload.ts'
 import * as knock from './knock.ts'
-import * as login from './login.ts'
 import * as loginGetToken from './login/get_token.ts'
-import * as logout from './logout.ts'
+import * as login from './login.ts'
 import * as logoutAll from './logout/all.ts'
+import * as logout from './logout.ts'
 import * as mediaConfig from './media/config.ts'
 import * as mediaDownload from './media/download.ts'
 import * as mediaThumbnail from './media/thumbnail.ts'
 import * as profile from './profile.ts'
-import * as pushrules from './pushrules.ts'
-import * as pushrulesGlobal from './pushrules/global.ts'
+import * as publicRooms from './publicRooms.ts'
 import * as pushrulesGlobalActions from './pushrules/global/actions.ts'
 import * as pushrulesGlobalEnabled from './pushrules/global/enabled.ts'
+import * as pushrulesGlobal from './pushrules/global.ts'
+import * as pushrules from './pushrules.ts'
 import * as refresh from './refresh.ts'
-import * as register from './register.ts'
 import * as registerAvailable from './register/available.ts'
 import * as registerMLoginRegistrationTokenValidity from './register/m.login.registration_token/validity.ts'
+import * as register from './register.ts'
 import * as roomKeysKeys from './room_keys/keys.ts'
 import * as roomKeysVersion from './room_keys/version.ts'
 import * as roomsAliases from './rooms/aliases.ts'
@@ -48,12 +50,16 @@ import * as roomsKick from './rooms/kick.ts'
 import * as roomsLeave from './rooms/leave.ts'
 import * as roomsMembers from './rooms/members.ts'
 import * as roomsMessages from './rooms/messages.ts'
+import * as roomsReadMarkers from './rooms/read_markers.ts'
+import * as roomsReceipt from './rooms/receipt.ts'
 import * as roomsRedact from './rooms/redact.ts'
 import * as roomsRelations from './rooms/relations.ts'
 import * as roomsSend from './rooms/send.ts'
 import * as roomsState from './rooms/state.ts'
 import * as roomsThreads from './rooms/threads.ts'
+import * as roomsTyping from './rooms/typing.ts'
 import * as roomsUnban from './rooms/unban.ts'
+import * as roomsUpgrade from './rooms/upgrade.ts'
 import * as sendToDevice from './sendToDevice.ts'
 import * as userAccountData from './user/account_data.ts'
 import * as userFilter from './user/filter.ts'
@@ -73,6 +79,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   createRoom,
   deleteDevices,
   devices,
+  directoryListRoom,
   directoryRoom,
   join,
   joinedRooms,
@@ -91,6 +98,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   mediaDownload,
   mediaThumbnail,
   profile,
+  publicRooms,
   pushrules,
   pushrulesGlobal,
   pushrulesGlobalActions,
@@ -113,12 +121,16 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   roomsLeave,
   roomsMembers,
   roomsMessages,
+  roomsReadMarkers,
+  roomsReceipt,
   roomsRedact,
   roomsRelations,
   roomsSend,
   roomsState,
   roomsThreads,
+  roomsTyping,
   roomsUnban,
+  roomsUpgrade,
   sendToDevice,
   userAccountData,
   userFilter,
