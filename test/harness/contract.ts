@@ -14,7 +14,9 @@ export interface Contract {
  * Answers that differ from the OpenAPI on purpose, because its files are wrong or incomplete there. The reason stands
  * beside each.
  */
-const exceptions: Readonly<Record<string, string>> = {}
+const exceptions: Readonly<Record<string, string>> = {
+  'GET /_matrix/client/v3/voip/turnServer 200': 'no TURN server is said by an empty object, as clients expect',
+}
 
 const tokenErrors: ReadonlySet<unknown> = new Set(['M_MISSING_TOKEN', 'M_UNKNOWN_TOKEN', 'M_USER_LOCKED'])
 
