@@ -1,6 +1,7 @@
 import { type Context } from '../context.ts'
 import { MatrixError, notFound } from '../errors.ts'
 import { type DeviceId, type UserId } from '../protocol/identifiers.ts'
+import { leaveAllRooms } from '../rooms/leave-all.ts'
 import {
   type Account,
   accountByUserId,
@@ -10,7 +11,6 @@ import {
 } from '../storage/accounts.ts'
 import { type Tx } from '../storage/database.ts'
 import { deleteLoginTokens } from '../storage/tokens.ts'
-import { runDeactivationHooks } from './hooks.ts'
 import { hashPassword } from './passwords.ts'
 import { endSessionsIn } from './sessions.ts'
 
@@ -67,7 +67,7 @@ export async function deactivate(
     announce({ kind: 'device_list', userId: owner.userId })
     announce({ kind: 'profile', userId: owner.userId })
   })
-  await runDeactivationHooks(ctx, owner.userId)
+  await leaveAllRooms(ctx, owner.userId)
 }
 
 /**

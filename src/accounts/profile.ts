@@ -2,10 +2,10 @@ import { type Context, isLocal } from '../context.ts'
 import { badJson, invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type JsonObject, type JsonValue } from '../protocol/json.ts'
+import { propagateProfile } from '../rooms/profile-propagation.ts'
 import { accountByUserId, lockAccount } from '../storage/accounts.ts'
 import { deleteProfileField, profileBytes, profileNamesOf, profileOf, putProfileField } from '../storage/profiles.ts'
 import { type AccountOwner } from './account.ts'
-import { runProfileHooks } from './hooks.ts'
 
 /** Bytes. */
 export const displayNameLimitBytes = 256
@@ -67,7 +67,7 @@ export async function setProfileField(ctx: Context, owner: AccountOwner, key: st
     if (changed) announce({ kind: 'profile', userId: owner.userId })
     return changed
   })
-  if (hasChanged && isNameKey(key)) await runProfileHooks(ctx, owner.userId)
+  if (hasChanged && isNameKey(key)) await propagateProfile(ctx, owner.userId)
 }
 
 /**
@@ -81,7 +81,7 @@ export async function removeProfileField(ctx: Context, owner: AccountOwner, key:
     if (changed) announce({ kind: 'profile', userId: owner.userId })
     return changed
   })
-  if (hasChanged && isNameKey(key)) await runProfileHooks(ctx, owner.userId)
+  if (hasChanged && isNameKey(key)) await propagateProfile(ctx, owner.userId)
 }
 
 /** One field. Throws `notFound` if the user, or the field, is not there. */

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { onDeactivate } from '../../src/accounts/hooks.ts'
 import { nobody, type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
@@ -70,8 +69,6 @@ describe('changing the password', () => {
 
 describe('deactivating an account', () => {
   it("needs the password, ends every session, deletes what was the account's own, and keeps its name", async () => {
-    const told: string[] = []
-    onDeactivate(server.ctx, async (_ctx, userId) => void told.push(userId))
     const person = await register(server, 'leaver')
     const other = await person.login({ refresh_token: true })
     await person.put(`/profile/${person.userId}/displayname`, { displayname: 'canary-name' })
@@ -80,7 +77,6 @@ describe('deactivating an account', () => {
     expect((await person.request('POST', '/account/deactivate', {})).status).toBe(401)
     const done = await person.post('/account/deactivate', { auth: auth(person), erase: true })
     expect(done).toEqual({ id_server_unbind_result: 'success' })
-    expect(told).toEqual([person.userId])
     expect(await statusOf(person)).toBe(401)
     expect(await statusOf(other)).toBe(401)
     expect((await nobody(server).request('POST', '/refresh', { refresh_token: other.refreshToken })).status).toBe(401)
@@ -98,6 +94,17 @@ describe('deactivating an account', () => {
       "SELECT is_deactivated, is_erased, password_hash FROM accounts JOIN users USING (user_number) WHERE user_id = '@leaver:lethe.test'",
     )
     expect(rows).toEqual([{ is_deactivated: true, is_erased: true, password_hash: null }])
+  })
+
+  it('leaves every room', async () => {
+    const person = await register(server)
+    const friend = await register(server)
+    const room = await friend.createRoom({ preset: 'public_chat' })
+    const other = await friend.createRoom({ invite: [person.userId] })
+    await person.join(room)
+    await person.post('/account/deactivate', { auth: auth(person) })
+    expect(await friend.state(room, 'm.room.member', person.userId)).toMatchObject({ membership: 'leave' })
+    expect(await friend.state(other, 'm.room.member', person.userId)).toMatchObject({ membership: 'leave' })
   })
 
   it('needs a token', async () => {
