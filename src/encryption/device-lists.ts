@@ -2,7 +2,7 @@ import { type Context } from '../context.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { membershipIn } from '../protocol/history-visibility.ts'
 import {
-  changedListsSharedWith, memberChangesAfter, roomsJoinedAmong, usersPresentIn, usersSharingRoom,
+  changedListsSharedWith, memberChangesAfter, membersPresentIn, roomsJoinedAmong, usersSharingRoom,
 } from '../storage/device-lists.ts' // prettier-ignore
 import { eventsByNumber } from '../storage/events.ts'
 import { usersSignedBy } from '../storage/key-signatures.ts'
@@ -140,8 +140,11 @@ async function settle(
     if (joined.has(roomNumber) && isPresent(now)) changed.add(other)
     if (wasIn && before === 'join' && now !== 'join') gone.add(other)
   }
-  for (const other of await usersPresentIn(reader, entered)) changed.add(other)
-  for (const other of await usersPresentIn(reader, abandoned)) gone.add(other)
+  for (const member of await membersPresentIn(reader, entered)) changed.add(member.userNumber)
+  const movedIn = new Set(others.filter(each => each.before !== 'join').map(each => `${each.roomNumber} ${each.userNumber}`)) // prettier-ignore
+  for (const { roomNumber, userNumber: other, membership } of await membersPresentIn(reader, abandoned)) {
+    if (membership === 'join' && !movedIn.has(`${roomNumber} ${other}`)) gone.add(other)
+  }
   // A change of one's own may be that of having verified somebody, on another device.
   if (listed.includes(userNumber)) for (const other of await usersSignedBy(reader, userNumber)) changed.add(other)
   if (!listed.includes(userNumber)) changed.delete(userNumber)

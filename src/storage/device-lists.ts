@@ -51,15 +51,27 @@ export async function roomsJoinedAmong(
   return new Set((await joinedAmong.run(reader, [userNumber, roomNumbers])).map(row => row.room_number))
 }
 
-const presentIn = statement<[readonly number[]], { user_number: number }>(
+/** Somebody's present membership of a room. */
+export interface PresentMember {
+  readonly roomNumber: number
+  readonly userNumber: number
+  readonly membership: 'join' | 'invite'
+}
+
+const presentIn = statement<[readonly number[]], { room_number: number; user_number: number; membership: string }>(
   'device_lists_present_in',
-  `SELECT DISTINCT user_number FROM memberships WHERE room_number = ANY($1) AND membership IN ('join', 'invite')`,
+  `SELECT room_number, user_number, membership FROM memberships
+   WHERE room_number = ANY($1) AND membership IN ('join', 'invite')`,
 )
 
 /** Everybody who is joined or invited to one of the rooms now. */
-export async function usersPresentIn(reader: Reader, roomNumbers: readonly number[]): Promise<number[]> {
+export async function membersPresentIn(reader: Reader, roomNumbers: readonly number[]): Promise<PresentMember[]> {
   if (roomNumbers.length === 0) return []
-  return (await presentIn.run(reader, [roomNumbers])).map(row => row.user_number)
+  return (await presentIn.run(reader, [roomNumbers])).map(row => ({
+    roomNumber: row.room_number,
+    userNumber: row.user_number,
+    membership: row.membership === 'join' ? 'join' : 'invite',
+  }))
 }
 
 /** How a member of a room stood at one position, and how they stand now. */
