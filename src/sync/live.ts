@@ -1,0 +1,94 @@
+import { type Context, perServer } from '../context.ts'
+import { type RoomId, type UserId } from '../protocol/identifiers.ts'
+import { joinedRooms } from '../storage/memberships.ts'
+import { describeError } from '../log.ts'
+import { type LogEntry } from '../storage/log-entries.ts'
+import { onTyping } from '../rooms/typing.ts'
+import { KnownUsers } from './known-users.ts'
+import { Notifier } from './notifier.ts'
+import { membersIn, Tail } from './tail.ts'
+
+/** What one server keeps in memory to answer /sync: the tail of the log, who is there, who waits. */
+export interface Live {
+  readonly tail: Tail
+  readonly users: KnownUsers
+  readonly notifier: Notifier
+}
+
+/** It grows from the moment it is first asked for. */
+export const liveOf = perServer((ctx: Context): Live => {
+  const tail = new Tail(ctx.log.head)
+  const notifier = new Notifier()
+  const users = new KnownUsers(ctx, user => notifier.isAwaited(user))
+  const live = { tail, users, notifier }
+  ctx.log.subscribe(entries => {
+    tail.add(entries)
+    for (const entry of entries) {
+      // Those who leave are still told so: woken before and after.
+      wake(ctx, live, entry)
+      users.apply(entry)
+    }
+  })
+  onTyping(ctx, roomId => notifier.wakeAll(users.joinedIn(roomId)))
+  return live
+})
+
+/** Wakes the syncs that an entry may concern. */
+function wake(ctx: Context, { users, notifier }: Live, entry: LogEntry): void {
+  const wakeRoom = (roomId: RoomId) => notifier.wakeAll(users.joinedIn(roomId))
+  switch (entry.kind) {
+    case 'event':
+      wakeRoom(entry.roomId)
+      for (const userId of membersIn(entry)) {
+        const user = users.get(userId)
+        if (user) notifier.wake(user)
+      }
+      return
+    case 'receipt': {
+      if (entry.receiptType === 'm.read') return wakeRoom(entry.roomId)
+      const user = users.get(entry.userId)
+      if (user) notifier.wake(user)
+      return
+    }
+    case 'account_data': {
+      const user = users.get(entry.userId)
+      if (user) notifier.wake(user)
+      return
+    }
+    case 'to_device': {
+      const user = users.get(entry.userId)
+      if (user) notifier.wake(user, entry.deviceId)
+      return
+    }
+    case 'session': {
+      const user = users.get(entry.userId)
+      if (user) notifier.expel(user)
+      return
+    }
+    case 'device_list': {
+      const user = users.get(entry.userId)
+      if (user) {
+        notifier.wake(user)
+        for (const room of user.rooms.values()) if (room.membership === 'join') wakeRoom(room.roomId)
+        return
+      }
+      // Somebody who does not sync here: where they are must be asked.
+      sharedRooms(ctx, entry.userId).then(
+        rooms => rooms.forEach(wakeRoom),
+        (error: unknown) =>
+          ctx.logger.warn('Cannot tell of new devices', { component: 'sync', ...describeError(error) }),
+      )
+      return
+    }
+    case 'profile':
+    case 'room':
+    case 'gone':
+      return
+  }
+}
+
+async function sharedRooms(ctx: Context, userId: UserId): Promise<RoomId[]> {
+  const userNumber = await ctx.numbers.knownUser(userId)
+  if (userNumber === null) return []
+  return (await joinedRooms(ctx.db.kysely, userNumber)).map(room => room.roomId)
+}

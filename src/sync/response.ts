@@ -1,0 +1,138 @@
+import { type Context } from '../context.ts'
+import { transaction } from '../storage/database.ts'
+import { readPosition } from '../storage/sync-rooms.ts'
+import { databaseSource } from './database-source.ts'
+import { type KnownUser } from './known-users.ts'
+import { liveOf } from './live.ts'
+import { type Waiter } from './notifier.ts'
+import { type SyncRequest } from './request.ts'
+import { accountDataTexts, withPushRules } from './sections/account-data.ts'
+import { deviceListsText, keyCountsText, toDeviceTexts } from './sections/encryption.ts'
+import { invitationTexts } from './sections/invitations.ts'
+import { roomTexts, type Sync } from './sections/rooms.ts'
+import { type Source } from './source.ts'
+import { tailSource } from './tail-source.ts'
+import { syncToken, type SyncToken } from './token.ts'
+import { typingSince } from './typing-news.ts'
+
+/** How long to wait for what a client has seen on another replica. */
+const catchUpMs = 5_000
+
+/** An answer to /sync. */
+interface Answer {
+  /** The members of its JSON object, without `next_batch`. */
+  readonly fields: readonly string[]
+  /** The token of its end. */
+  readonly next: SyncToken
+}
+
+/**
+ * Answers a /sync as JSON text: at once if there is news or if it is a first sync, else when there is, when the time is up,
+ * or when the server drains. Nothing is dropped: a part that is cut says so.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
+ */
+export async function answerSync(ctx: Context, request: SyncRequest, signal: AbortSignal): Promise<string> {
+  const live = liveOf(ctx)
+  const { caller, since } = request
+  const user = await live.users.load(caller.userId, caller.userNumber)
+  // Before the first read, so that nothing slips between.
+  const waiter = live.notifier.register(user, caller.deviceId)
+  try {
+    return await answerWhenDue(ctx, request, since, user, waiter, signal)
+  } finally {
+    live.notifier.release(waiter)
+  }
+}
+
+async function answerWhenDue(
+  ctx: Context,
+  request: SyncRequest,
+  asked: SyncToken | null,
+  user: KnownUser,
+  waiter: Waiter,
+  signal: AbortSignal,
+): Promise<string> {
+  const { clock } = ctx
+  const deadlineMs = clock.monotonic() + request.timeoutMs
+  // A token of another replica that is ahead of this one.
+  if (asked && asked.position > ctx.log.head) await ctx.log.reached(asked.position, catchUpMs)
+  let since = asked
+  for (;;) {
+    if (waiter.mustReauthenticate && asked) return textOf({ fields: [], next: asked }, '')
+    const answer = await build(ctx, { ...request, since }, user)
+    const remainingMs = deadlineMs - clock.monotonic()
+    const isDue = since === null || request.fullState || answer.fields.length > 0 || remainingMs <= 0
+    if (isDue || signal.aborted || ctx.shutdown.aborted) return textOf(answer, await keyCountsText(ctx, request.caller))
+    // Nothing in the span concerns the user: the next look begins where this one ended.
+    since = answer.next
+    await waiter.wait(clock, remainingMs, signal)
+  }
+}
+
+function textOf({ fields, next }: Answer, keyCounts: string): string {
+  const all = [`"next_batch":${JSON.stringify(syncToken(next))}`, ...fields, ...(keyCounts === '' ? [] : [keyCounts])]
+  return `{${all.join(',')}}`
+}
+
+async function build(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
+  const live = liveOf(ctx)
+  const { since, caller } = request
+  if (since && since.position > ctx.log.head) return { fields: [], next: since }
+  if (since && live.tail.covers(since.position)) {
+    return assemble(ctx, request, tailSource(ctx, live, user, caller, since.position), user)
+  }
+  const withLeft = request.filter.room.includeLeave
+  const { epoch } = ctx.log
+  const position = await readPosition(ctx.db.kysely)
+  await ctx.log.reached(position, catchUpMs)
+  const answer = await transaction(
+    ctx.db,
+    async tx => {
+      const to = await readPosition(tx)
+      const source = databaseSource(ctx, tx, caller, since?.position ?? null, to, withLeft)
+      return assemble(ctx, request, source, user)
+    },
+    { isolation: 'repeatable read', readOnly: true },
+  )
+  return { ...answer, next: { ...answer.next, epoch } }
+}
+
+/** Puts the parts of an answer together. */
+async function assemble(ctx: Context, request: SyncRequest, source: Source, user: KnownUser): Promise<Answer> {
+  const { since, caller, filter, fullState } = request
+  const accountData = await source.accountData()
+  const typing = typingSince(ctx, user, since?.typing ?? null)
+  const sync: Sync = { ctx, request, source, ignored: user.ignored, accountData, typing }
+
+  const others = new Set(typing.rooms)
+  for (const { roomNumber } of accountData) if (roomNumber !== 0) others.add(roomNumber)
+  const stays = await source.stays(fullState ? 'all' : others)
+  const rooms = await roomTexts(sync, stays)
+  const invitations = await invitationTexts(sync, stays)
+  const global = accountData.filter(item => item.roomNumber === 0)
+  const globalTexts = since
+    ? accountDataTexts(caller, filter.accountData, null, global)
+    : withPushRules(caller, filter.accountData, global)
+  const toDevice = await toDeviceTexts(ctx, caller, since, source.to)
+  const deviceLists = await deviceListsText(ctx, caller, since, source)
+
+  const fields: string[] = []
+  const parts = Object.entries({ ...rooms, ...invitations }).filter(([, texts]) => texts.size > 0)
+  if (parts.length > 0) {
+    const objects = parts.map(([name, texts]) => {
+      const members = [...texts].map(([roomId, text]) => `${JSON.stringify(roomId)}:${text}`)
+      return `"${name}":{${members.join(',')}}`
+    })
+    fields.push(`"rooms":{${objects.join(',')}}`)
+  }
+  if (globalTexts.length > 0) fields.push(`"account_data":{"events":[${globalTexts.join(',')}]}`)
+  if (toDevice.texts.length > 0) fields.push(`"to_device":{"events":[${toDevice.texts.join(',')}]}`)
+  if (deviceLists !== null) fields.push(`"device_lists":${deviceLists}`)
+  const next = {
+    position: source.to,
+    typing: typing.mark,
+    epoch: ctx.log.epoch,
+    ...(toDevice.upTo === null ? {} : { toDevice: toDevice.upTo }),
+  }
+  return { fields, next }
+}
