@@ -2,7 +2,7 @@ import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'coverage/', 'lethe-data/', 'test/conformance/'] },
+  { ignores: ['dist/', 'node_modules/', 'coverage/', 'lethe-data/', 'test/conformance/results/'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

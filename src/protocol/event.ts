@@ -30,7 +30,8 @@ export interface Event {
 export type RoomState = ReadonlyStateMap<Event>
 
 /** What a rule decided. Pure code returns verdicts and never throws HTTP errors. */
-export type Verdict = { readonly allowed: true } | { readonly allowed: false; readonly rule: string; readonly reason: string }
+export type Verdict =
+  { readonly allowed: true } | { readonly allowed: false; readonly rule: string; readonly reason: string }
 
 /** The one verdict of "yes". */
 export const allowed: Verdict = { allowed: true }

@@ -183,7 +183,8 @@ function eventOf(line: string): TestEvent | null {
   } catch {
     return null
   }
-  if (typeof value !== 'object' || value === null || !('Action' in value) || typeof value.Action !== 'string') return null
+  if (typeof value !== 'object' || value === null || !('Action' in value) || typeof value.Action !== 'string')
+    return null
   return {
     action: value.Action,
     package: 'Package' in value && typeof value.Package === 'string' ? value.Package : '',

@@ -4,7 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 
-const { LETHE_DATA_DIR = '.', LETHE_LISTEN__HOST = '127.0.0.1', LETHE_LISTEN__PORT = '0', LETHE_SERVER_NAME } = process.env
+const {
+  LETHE_DATA_DIR = '.',
+  LETHE_LISTEN__HOST = '127.0.0.1',
+  LETHE_LISTEN__PORT = '0',
+  LETHE_SERVER_NAME,
+} = process.env
 
 function countStart(): number {
   const path = join(LETHE_DATA_DIR, 'starts')
@@ -36,7 +41,11 @@ createServer((request, response) => {
   } else if (path === '/_matrix/client/v3/register' && request.method === 'POST') {
     registered += 1
     status = 200
-    body = { user_id: `@user-${registered}:${LETHE_SERVER_NAME}`, access_token: `${registered}`, device_id: `D${registered}` }
+    body = {
+      user_id: `@user-${registered}:${LETHE_SERVER_NAME}`,
+      access_token: `${registered}`,
+      device_id: `D${registered}`,
+    }
   }
   request.resume()
   request.once('end', () => {

@@ -77,11 +77,11 @@ describe('a server ACL', () => {
     ['globs', (n: number) => `s${n}*.example`],
     ['globs with question marks', (n: number) => `?${n}*`],
     ['globs made to be slow', (n: number) => `*a*a*a*${n}`],
-  ])('of 20,000 %s answers a thousand times in less than 100 ms', (_what, entry) => {
+  ])('of 20,000 %s answers a thousand times in less than a second', (_what, entry) => {
     const content = { allow: ['*'], deny: Array.from({ length: 20_000 }, (_, n) => entry(n)) }
     expect(allows(content, `${'a'.repeat(200)}.org`)).toBe(true) // compiled here, once
     const start = performance.now()
     for (let check = 0; check < 1_000; check++) allows(content, `${'a'.repeat(200)}${check % 5}.org`)
-    expect(performance.now() - start).toBeLessThan(100)
+    expect(performance.now() - start).toBeLessThan(1_000)
   })
 })

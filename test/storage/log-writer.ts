@@ -24,12 +24,9 @@ await Promise.all(
     for (let number = 0; number < Number(writes); number++) {
       const entry = { kind: 'account_data', userId, roomId: null, type: `n${number}`, content: '{}' } as const
       // Both ways into the log: the shared transaction and one of its own.
-      let position = 0
+      let position = -1
       if (number % 10 !== 0) position = await log.post([entry])
-      else {
-        await log.transact(async (_tx, announce) => announce(entry))
-        position = -1
-      }
+      else await log.transact(async (_tx, announce) => announce(entry))
       tell({ acked: [writer, number, position] })
     }
   }),
