@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type Client } from 'pg'
 import { routes } from '../../src/api/routes.ts'
+import { isApiPath } from '../../src/http/cors.ts'
 import { type Endpoint } from '../../src/http/endpoint.ts'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { type Exchange, type ExchangeRequest, exchange } from '../harness/exchange.ts'
@@ -60,11 +61,13 @@ function requireDecency(name: string, done: Exchange): void {
   const shown = `${name} answered ${done.status} ${done.bytes.toString('utf8').slice(0, 300)}`
   if (done.status >= 500) throw new Error(shown)
   if (done.status < 400) return
+  if (/\bat \S+:\d+|node_modules/.test(done.bytes.toString('utf8'))) throw new Error(`${shown}: a stack`)
   const { json } = done
+  // People read pages; programs read everything else.
+  if (!isApiPath(done.target)) return
   if (!isJsonObject(json)) throw new Error(`${shown}: not JSON`)
   if (done.status === 401 && Array.isArray(json['flows'])) return
   if (typeof json['errcode'] !== 'string' || typeof json['error'] !== 'string') throw new Error(`${shown}: no errcode`)
-  if (/\bat \S+:\d+|node_modules|<html/i.test(done.bytes.toString('utf8'))) throw new Error(`${shown}: a stack`)
 }
 
 /** Tables that a refused request may write to: the stages of an interactive authentication begin with a refusal. */
