@@ -2,7 +2,7 @@ import Olm from '@matrix-org/olm'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { OlmDevice } from '../encryption/olm-device.ts'
-import { at, path, type Person, register } from '../harness/people.ts'
+import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -296,6 +296,12 @@ describe('two clients', () => {
     const alice = await client()
     const bob = await client()
     await bob.person.post('/keys/upload', { one_time_keys: bob.device.oneTimeKeys(5) })
+    const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
+    const room = await alice.person.createRoom({ preset: 'public_chat', initial_state: [encryption] })
+    const aliceSince = text(await alice.person.sync(), 'next_batch')
+    await bob.person.join(room)
+    const since = text(await bob.person.sync(), 'next_batch')
+    expect(at(await alice.person.sync({ since: aliceSince }), 'device_lists', 'changed')).toEqual([bob.person.userId])
 
     const found = at(await query(alice.person, bob.person), 'device_keys', bob.person.userId, bob.person.deviceId)
     const curve25519 = at(found, 'keys', `curve25519:${bob.person.deviceId}`) as string
@@ -311,27 +317,30 @@ describe('two clients', () => {
     await alice.person.put(path`/sendToDevice/m.room.encrypted/${alice.person.nextTransactionId()}`, {
       messages: { [bob.person.userId]: { [bob.person.deviceId]: { ...roomKey, sender_key: alice.device.identityKeys.curve25519 } } }, // prettier-ignore
     })
-    const message = group.encrypt('a secret')
+    await alice.person.send(
+      room,
+      {
+        algorithm: 'm.megolm.v1.aes-sha2',
+        session_id: group.session_id(),
+        ciphertext: group.encrypt('a secret'),
+        device_id: alice.person.deviceId,
+        sender_key: alice.device.identityKeys.curve25519,
+      },
+      'm.room.encrypted',
+    )
 
-    const { messages } = await pendingOf(bob.person)
-    expect(messages.map(({ sender, type }) => [sender, type])).toEqual([[alice.person.userId, 'm.room.encrypted']])
-    const received = JSON.parse(messages[0]?.content ?? '{}') as { type: 0; body: string }
+    const sync = await bob.person.sync({ since })
+    const [first, ...others] = objectsAt(sync, 'to_device', 'events')
+    expect([first?.sender, first?.type, others]).toEqual([alice.person.userId, 'm.room.encrypted', []])
+    const received = first?.content as { type: 0; body: string }
     const inbound = new Olm.Session()
     inbound.create_inbound(bob.device.account, received.body)
     bob.device.account.remove_one_time_keys(inbound)
     const { session_key } = JSON.parse(inbound.decrypt(received.type, received.body)) as { session_key: string }
     const inboundGroup = new Olm.InboundGroupSession()
     inboundGroup.create(session_key)
-    expect(inboundGroup.decrypt(message).plaintext).toBe('a secret')
+    const message = objectsAt(sync, 'rooms', 'join', room, 'timeline', 'events').find(({ type }) => type === 'm.room.encrypted') // prettier-ignore
+    expect(inboundGroup.decrypt(at(message, 'content', 'ciphertext') as string).plaintext).toBe('a secret')
+    expect(at(sync, 'device_one_time_keys_count', 'signed_curve25519')).toBe(4)
   })
 })
-
-/** What the next /sync of a device would bring. */
-async function pendingOf(person: Person) {
-  const { pendingMessages } = await import('../../src/encryption/to-device.ts')
-  const { parseDeviceId, parseUserId } = await import('../../src/protocol/identifiers.ts')
-  const [userId, deviceId] = [parseUserId(person.userId), parseDeviceId(person.deviceId)]
-  if (userId === null || deviceId === null) throw new Error('a person has identifiers')
-  const userNumber = await server.ctx.numbers.user(userId)
-  return pendingMessages(server.ctx, { userId, userNumber, deviceId }, server.ctx.log.head)
-}

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { pendingMessages } from '../../src/encryption/to-device.ts'
-import { parseDeviceId, parseUserId } from '../../src/protocol/identifiers.ts'
 import { type JsonObject } from '../../src/protocol/json.ts'
-import { at, path, type Person, register } from '../harness/people.ts'
+import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -11,13 +9,10 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** What waits for a device. */
-async function waiting(person: Person): Promise<[string, string, unknown][]> {
-  const [userId, deviceId] = [parseUserId(person.userId), parseDeviceId(person.deviceId)]
-  if (userId === null || deviceId === null) throw new Error('a person has identifiers')
-  const userNumber = await server.ctx.numbers.user(userId)
-  const { messages } = await pendingMessages(server.ctx, { userId, userNumber, deviceId }, server.ctx.log.head)
-  return messages.map(({ sender, type, content }) => [sender, type, JSON.parse(content)])
+/** What waits for a device: every sync without a token tells it again. */
+async function waiting(person: Person): Promise<unknown[][]> {
+  const events = objectsAt(await person.sync(), 'to_device', 'events')
+  return events.map(({ sender, type, content }) => [sender, type, content])
 }
 
 const send = (from: Person, messages: JsonObject, type = 'm.test', transactionId = from.nextTransactionId()) =>
@@ -66,6 +61,32 @@ describe('PUT /sendToDevice', () => {
     await send(alice, messages, 'm.other', 'same')
     await send(second, messages, 'm.test', 'same')
     expect(await waiting(bob)).toHaveLength(3)
+  })
+
+  it('delivers a hundred at a time, in order, and forgets what was received', async () => {
+    const [alice, bob] = [await register(server), await register(server)]
+    let since = text(await bob.sync(), 'next_batch')
+    for (let place = 0; place < 230; place += 1) await send(alice, { [bob.userId]: { [bob.deviceId]: { place } } })
+    const received: unknown[] = []
+    for (const expected of [100, 100, 30, 0]) {
+      const again = await bob.sync({ since })
+      const answer = await bob.sync({ since })
+      expect(objectsAt(answer, 'to_device', 'events')).toEqual(objectsAt(again, 'to_device', 'events'))
+      const events = objectsAt(answer, 'to_device', 'events')
+      expect(events).toHaveLength(expected)
+      received.push(...events.map(event => at(event, 'content', 'place')))
+      since = text(answer, 'next_batch')
+    }
+    expect(received).toEqual(Array.from({ length: 230 }, (_, place) => place))
+    expect(await waiting(bob)).toEqual([])
+  })
+
+  it('wakes a device that is waiting', async () => {
+    const [alice, bob] = [await register(server), await register(server)]
+    const since = text(await bob.sync(), 'next_batch')
+    const answer = bob.sync({ since, timeout: 30_000 })
+    await send(alice, { [bob.userId]: { '*': { hello: true } } })
+    expect(objectsAt(await answer, 'to_device', 'events')).toMatchObject([{ content: { hello: true } }])
   })
 
   it('drops what is for devices and users that do not exist', async () => {
