@@ -19,7 +19,7 @@ import { typingSince } from './typing-news.ts'
 const catchUpMs = 5_000
 
 /** An answer to /sync. */
-interface Answer {
+export interface Answer {
   /** The members of its JSON object, without `next_batch`. */
   readonly fields: readonly string[]
   /** The token of its end. */
@@ -75,26 +75,32 @@ function textOf({ fields, next }: Answer, keyCounts: string): string {
 }
 
 async function build(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
-  const live = liveOf(ctx)
-  const { since, caller } = request
+  const { since } = request
   if (since && since.position > ctx.log.head) return { fields: [], next: since }
-  if (since && live.tail.covers(since.position)) {
-    return assemble(ctx, request, tailSource(ctx, live, user, caller, since.position), user)
-  }
-  const withLeft = request.filter.room.includeLeave
-  const { epoch } = ctx.log
-  const position = await readPosition(ctx.db.kysely)
-  await ctx.log.reached(position, catchUpMs)
-  const answer = await transaction(
+  return since && liveOf(ctx).tail.covers(since.position)
+    ? buildFromTail(ctx, request, since, user)
+    : buildFromDatabase(ctx, request, user)
+}
+
+/** What the tail says of the span after a token that it covers. */
+export function buildFromTail(ctx: Context, request: SyncRequest, since: SyncToken, user: KnownUser): Promise<Answer> {
+  return assemble(ctx, request, tailSource(ctx, liveOf(ctx), user, request.caller, since.position), user)
+}
+
+/** The same from one moment of the database, for any token and for none. */
+export async function buildFromDatabase(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
+  const { since, caller, filter } = request
+  // The parts that are not in the database are those of this process, which must not be behind it.
+  await ctx.log.reached(await readPosition(ctx.db.kysely), catchUpMs)
+  return transaction(
     ctx.db,
     async tx => {
       const to = await readPosition(tx)
-      const source = databaseSource(ctx, tx, caller, since?.position ?? null, to, withLeft)
+      const source = databaseSource(ctx, tx, caller, since?.position ?? null, to, filter.room.includeLeave)
       return assemble(ctx, request, source, user)
     },
     { isolation: 'repeatable read', readOnly: true },
   )
-  return { ...answer, next: { ...answer.next, epoch } }
 }
 
 /** Puts the parts of an answer together. */
