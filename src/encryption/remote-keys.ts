@@ -10,6 +10,8 @@ const defaultTimeoutMs = 10_000
 const longestTimeoutMs = 30_000
 /** How many servers are asked at once for one request. */
 const concurrency = 32
+/** How many servers one request may make us ask: clients ask for 250 users at a time. The others count as late. */
+const serversLimit = 500
 
 /** The users of other servers among these, by server. */
 export function byServer(ctx: Context, userIds: Iterable<UserId>): ReadonlyMap<ServerName, readonly UserId[]> {
@@ -51,7 +53,7 @@ export async function askServers(
     for (const server of servers.keys()) failures.set(server, unreachable)
     return { answers, failures: Object.fromEntries(failures) }
   }
-  const waiting = [...servers]
+  const waiting = [...servers].slice(0, serversLimit)
   let isOver = false
   const work = async () => {
     for (let next = waiting.shift(); next && !isOver; next = waiting.shift()) {

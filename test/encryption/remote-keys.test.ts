@@ -87,6 +87,17 @@ describe('keys of other servers', () => {
     expect(storage.clock.pending).toBe(0)
   })
 
+  it('are asked of five hundred servers at most for one request', async () => {
+    let asked = 0
+    const ctx = withRemote(() => {
+      asked += 1
+      return Promise.resolve({})
+    })
+    const users = Object.fromEntries(Array.from({ length: 510 }, (_, number) => [`@u:server${number}.test`, []]))
+    const { failures } = await queryKeys(ctx, alice, wantedDevices(users), null)
+    expect([asked, Object.keys(failures).length]).toEqual([500, 10])
+  })
+
   it('are claimed there, and only what was asked for is believed', async () => {
     const [[id = '', key = {}] = []] = Object.entries(new OlmDevice(bob).oneTimeKeys(1))
     const ctx = answering({
