@@ -19,23 +19,24 @@ import * as keysQuery from './keys/query.ts'
 import * as keysSignaturesUpload from './keys/signatures/upload.ts'
 import * as keysUpload from './keys/upload.ts'
 import * as knock from './knock.ts'
-import * as loginGetToken from './login/get_token.ts'
 import * as login from './login.ts'
-import * as logoutAll from './logout/all.ts'
+import * as loginGetToken from './login/get_token.ts'
 import * as logout from './logout.ts'
+import * as logoutAll from './logout/all.ts'
 import * as mediaConfig from './media/config.ts'
 import * as mediaDownload from './media/download.ts'
 import * as mediaThumbnail from './media/thumbnail.ts'
 import * as profile from './profile.ts'
 import * as publicRooms from './publicRooms.ts'
+import * as pushrules from './pushrules.ts'
+import * as pushrulesGlobal from './pushrules/global.ts'
 import * as pushrulesGlobalActions from './pushrules/global/actions.ts'
 import * as pushrulesGlobalEnabled from './pushrules/global/enabled.ts'
-import * as pushrulesGlobal from './pushrules/global.ts'
-import * as pushrules from './pushrules.ts'
 import * as refresh from './refresh.ts'
+import * as register from './register.ts'
 import * as registerAvailable from './register/available.ts'
 import * as registerMLoginRegistrationTokenValidity from './register/m.login.registration_token/validity.ts'
-import * as register from './register.ts'
+import * as retentionConfiguration from './retention/configuration.ts'
 import * as roomKeysKeys from './room_keys/keys.ts'
 import * as roomKeysVersion from './room_keys/version.ts'
 import * as roomsAliases from './rooms/aliases.ts'
@@ -61,6 +62,7 @@ import * as roomsTyping from './rooms/typing.ts'
 import * as roomsUnban from './rooms/unban.ts'
 import * as roomsUpgrade from './rooms/upgrade.ts'
 import * as sendToDevice from './sendToDevice.ts'
+import * as sync from './sync.ts'
 import * as userAccountData from './user/account_data.ts'
 import * as userFilter from './user/filter.ts'
 import * as userRoomsAccountData from './user/rooms/account_data.ts'
@@ -107,6 +109,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   register,
   registerAvailable,
   registerMLoginRegistrationTokenValidity,
+  retentionConfiguration,
   roomKeysKeys,
   roomKeysVersion,
   roomsAliases,
@@ -132,6 +135,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   roomsUnban,
   roomsUpgrade,
   sendToDevice,
+  sync,
   userAccountData,
   userFilter,
   userRoomsAccountData,
