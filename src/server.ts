@@ -27,6 +27,7 @@ import { migrate, type MigrationProgress, readMigrations } from './storage/migra
 import { createNumbers } from './storage/numbers.ts'
 import { openLog } from './storage/open-log.ts'
 import { claimDatabase, hasEvents, pingDatabase } from './storage/server-row.ts'
+import { liveOf } from './sync/live.ts'
 
 /** What a server is started with. Everything but the settings has a default: the real thing. */
 export interface ServerOptions {
@@ -103,6 +104,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       remote: noRemote,
       shutdown: shutdown.signal,
     }
+    // Syncs are answered from the newest part of the log, which is remembered from now on.
+    liveOf(ctx)
     for (const loop of options.loops ?? loops) undo.add(loop.name, loop.start(ctx))
     const metrics = createRequestMetrics()
     const http = createHttpServer(ctx, options.endpoints ?? routes, authenticators, {
