@@ -59,6 +59,12 @@ export function batchStatements(
   add(lockedHeads(changes))
   add(snapshots(changes))
   add(movedHeads(changes))
+  add(
+    lockedDevices(
+      size,
+      announced.map(({ entry }) => entry),
+    ),
+  )
   const headIndex = queries.length
   queries.push({
     name: 'log_take',
@@ -446,7 +452,7 @@ export function announcementStatements(
         SELECT ${positionOf('ordinal')}, usr, device, sender, type, content
         FROM unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::text[])
           AS new (ordinal, usr, device, sender, type, content)
-        WHERE EXISTS (SELECT FROM devices WHERE user_number = usr AND device_id = device FOR KEY SHARE)`,
+        WHERE EXISTS (SELECT FROM devices WHERE user_number = usr AND device_id = device)`,
       values: [
         size,
         messages.map(row => row.offset),
@@ -470,6 +476,23 @@ export function announcementStatements(
     })
   }
   return queries
+}
+
+/**
+ * Locks the devices that messages are for, before the log's head is taken: whoever deletes one of them holds its row and
+ * will want the head, so waiting for the row while holding the head would be a deadlock.
+ */
+export function lockedDevices(size: number, announced: readonly NumberedAnnouncement[]): Query | null {
+  const messages = announced.flatMap(({ entry, userNumber }) =>
+    entry.kind === 'to_device' ? [{ userNumber, deviceId: entry.deviceId }] : [],
+  )
+  if (size === 0 || messages.length === 0) return null
+  return {
+    name: 'log_lock_devices',
+    text: `SELECT FROM devices WHERE (user_number, device_id) IN (SELECT * FROM unnest($1::integer[], $2::text[]))
+      ORDER BY user_number, device_id FOR KEY SHARE`,
+    values: [messages.map(({ userNumber }) => userNumber), messages.map(({ deviceId }) => deviceId)],
+  }
 }
 
 /** The log rows of announcements alone, for a transaction of one's own. */

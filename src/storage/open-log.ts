@@ -10,7 +10,8 @@ import { type Announcement, type AppendOutcome, type NewEvent, type RoomChange }
 import { type LogEntry, type StoredEvent } from './log-entries.ts'
 import { readEntries, readHead } from './log-read.ts'
 import {
-  announcementLogRows, announcementStatements, type Batch, batchStatements, type NumberedAnnouncement, type Query,
+  announcementLogRows, announcementStatements, type Batch, batchStatements,
+  lockedDevices, type NumberedAnnouncement, type Query,
 } from './log-write.ts' // prettier-ignore
 import { type Numbers } from './numbers.ts'
 
@@ -126,6 +127,8 @@ class GroupCommitLog implements Log {
       if (announced.length === 0) return { result, first: 0, numbered: [] }
       const numbered = (await this.#number(announced)).map((entry, index) => ({ entry, offset: index + 1 }))
       const size = numbered.length
+      const locks = lockedDevices(size, numbered.map(({ entry }) => entry)) // prettier-ignore
+      if (locks) await run(tx, locks)
       const head = await run<{ position: number }>(tx, {
         name: 'log_take',
         text: 'UPDATE log_head SET position = position + $1 RETURNING position',
