@@ -5,6 +5,7 @@ import { historyVisibilityOf, membershipIn, type Membership, userMaySee } from '
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { effectivePolicy, isExpired, type Lifetime } from '../protocol/retention.ts'
 import { type LogEntry, eventFlags, type StoredEvent } from '../storage/log-entries.ts'
+import { membershipOf } from '../storage/memberships.ts'
 import { stateHoldings } from '../storage/room-heads.ts'
 import { roomHead, type RoomHead } from './head.ts'
 
@@ -166,9 +167,16 @@ export async function roomAccess(ctx: Context, viewer: UserId, roomId: RoomId): 
   const spans = await histories(ctx).membership(head, viewer)
   const wasJoined = spans.some(span => span.value === 'join')
   const last = spans.at(-1)
-  if (!wasJoined || !last) throw notInRoom()
+  if (!wasJoined || !last || (await hasForgotten(ctx, head, viewer))) throw notInRoom()
   // Where the last stay ended: the first change after the last join.
   const lastJoin = spans.findLastIndex(span => span.value === 'join')
   const left = spans[lastJoin + 1] ?? last
   return { head, membership, upTo: left.position }
+}
+
+/** "After this API is called, however, a user will no longer be able to retrieve history for this room." */
+async function hasForgotten(ctx: Context, head: RoomHead, viewer: UserId): Promise<boolean> {
+  const userNumber = await ctx.numbers.knownUser(viewer)
+  if (userNumber === null) return false
+  return (await membershipOf(ctx.db.kysely, head.facts.roomNumber, userNumber))?.isForgotten ?? false
 }

@@ -233,6 +233,21 @@ describe('forgetting', () => {
     await alice.ban(room, carol.userId)
     expect(await answerOf(carol, 'POST', path`/rooms/${room}/forget`, {})).toEqual([200, null])
   })
+
+  it('closes what was open to those who left, until they come back', async () => {
+    await bob.join(room)
+    await alice.send(room, 'hello')
+    await bob.leave(room)
+    expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual([200, null])
+    expect(await answerOf(bob, 'GET', `${path`/rooms/${room}/messages`}?dir=b`)).toEqual([200, null])
+    await bob.post(path`/rooms/${room}/forget`)
+    expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual(forbidden)
+    expect(await answerOf(bob, 'GET', `${path`/rooms/${room}/messages`}?dir=b`)).toEqual(forbidden)
+    await bob.join(room)
+    expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual([200, null])
+    await bob.leave(room)
+    expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual([200, null])
+  })
 })
 
 describe('kicking', () => {
