@@ -31,6 +31,14 @@ CREATE TABLE log (
   reference    bigint
 );
 
+CREATE INDEX log_not_of_events ON log (position) WHERE kind <> 1;
+
+-- Where the log stood when the sweeper first ran on a day: how it knows the age of positions.
+CREATE TABLE log_days (
+  day       date PRIMARY KEY,
+  position  bigint NOT NULL
+);
+
 -- People -----------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE users (
@@ -84,6 +92,7 @@ CREATE TABLE refresh_tokens (
   UNIQUE (user_number, device_id),
   FOREIGN KEY (user_number, device_id) REFERENCES devices ON DELETE CASCADE
 );
+CREATE INDEX refresh_tokens_expires ON refresh_tokens (expires_ts);
 
 CREATE TABLE login_tokens (
   token_hash   bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
@@ -148,6 +157,8 @@ CREATE TABLE account_data (
   PRIMARY KEY (user_number, room_number, type)
 );
 CREATE INDEX account_data_position ON account_data (user_number, position);
+-- To find the markers that stand on an event. The server alone writes them, so the same event has the same text.
+CREATE INDEX account_data_fully_read ON account_data (room_number, hashtextextended(content, 0)) WHERE type = 'm.fully_read';
 
 -- Rooms and events -------------------------------------------------------------------------------------------------------
 
@@ -218,6 +229,9 @@ CREATE TABLE events (
 );
 CREATE UNIQUE INDEX events_timeline ON events (room_number, position);
 CREATE INDEX events_age ON events (room_number, age_ts) WHERE state_key_number IS NULL;
+CREATE INDEX events_redacted_by ON events (redacted_by) WHERE redacted_by IS NOT NULL;
+-- Few distinct values, inserted in order: B-trees keep them small.
+CREATE INDEX events_snapshot ON events (snapshot_number);
 ALTER TABLE events ALTER COLUMN body SET STATISTICS 0;
 
 -- A snapshot is either full (no base: `added` is the whole state) or the difference to a full one. Differences are
@@ -240,6 +254,7 @@ CREATE TABLE current_state (
   PRIMARY KEY (room_number, type_number, state_key_number)
 );
 CREATE INDEX current_state_event ON current_state (event_number);
+CREATE INDEX current_state_type ON current_state (type_number);
 
 -- How a room's current state changed, in log order. A NULL event says that the pair left the state.
 CREATE TABLE state_changes (

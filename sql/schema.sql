@@ -25,6 +25,7 @@ table account_data
   constraint account_data_pkey PRIMARY KEY (user_number, room_number, type)
   constraint account_data_type_check CHECK ((octet_length(type) <= 255))
   constraint account_data_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number) ON DELETE CASCADE
+  CREATE INDEX account_data_fully_read ON account_data USING btree (room_number, hashtextextended(content, (0)::bigint)) WHERE (type = 'm.fully_read'::text)
   CREATE INDEX account_data_position ON account_data USING btree (user_number, "position")
 
 table accounts
@@ -74,6 +75,7 @@ table current_state
   constraint current_state_state_key_number_fkey FOREIGN KEY (state_key_number) REFERENCES state_keys(state_key_number)
   constraint current_state_type_number_fkey FOREIGN KEY (type_number) REFERENCES event_types(type_number)
   CREATE INDEX current_state_event ON current_state USING btree (event_number)
+  CREATE INDEX current_state_type ON current_state USING btree (type_number)
 
 table device_keys
   user_number integer not null
@@ -141,6 +143,8 @@ table events
   constraint events_state_key_number_fkey FOREIGN KEY (state_key_number) REFERENCES state_keys(state_key_number)
   constraint events_type_number_fkey FOREIGN KEY (type_number) REFERENCES event_types(type_number)
   CREATE INDEX events_age ON events USING btree (room_number, age_ts) WHERE (state_key_number IS NULL)
+  CREATE INDEX events_redacted_by ON events USING btree (redacted_by) WHERE (redacted_by IS NOT NULL)
+  CREATE INDEX events_snapshot ON events USING btree (snapshot_number)
   CREATE UNIQUE INDEX events_timeline ON events USING btree (room_number, "position")
 
 table fallback_keys
@@ -218,6 +222,12 @@ table log
   user_number integer
   reference bigint
   constraint log_pkey PRIMARY KEY ("position")
+  CREATE INDEX log_not_of_events ON log USING btree ("position") WHERE (kind <> 1)
+
+table log_days
+  day date not null
+  position bigint not null
+  constraint log_days_pkey PRIMARY KEY (day)
 
 table log_head with (fillfactor=10)
   only_row boolean not null default true
@@ -329,6 +339,7 @@ table refresh_tokens
   constraint refresh_tokens_previous_hash_check CHECK ((octet_length(previous_hash) = 32))
   constraint refresh_tokens_user_number_device_id_fkey FOREIGN KEY (user_number, device_id) REFERENCES devices(user_number, device_id) ON DELETE CASCADE
   constraint refresh_tokens_user_number_device_id_key UNIQUE (user_number, device_id)
+  CREATE INDEX refresh_tokens_expires ON refresh_tokens USING btree (expires_ts)
 
 table registration_tokens
   token text collate C not null

@@ -19,6 +19,10 @@ export interface Tables {
     user_number: number | null
     reference: number | null
   }
+  log_days: {
+    day: string
+    position: number
+  }
   users: {
     user_number: GeneratedAlways<number>
     user_id: string

@@ -1,0 +1,32 @@
+import { type Database } from './database.ts'
+
+/** What only one process of a database may do at a time; the numbers are the keys of Postgres's advisory locks. */
+const lockKeys = { sweeper: 4_921_001 } as const
+
+export type LockName = keyof typeof lockKeys
+
+/**
+ * Runs `work` unless another process is at the same: then it returns `null` and `work` does not run. The lock belongs to a
+ * connection that is held meanwhile, so it is free again when the process dies, however it dies. Should that connection
+ * alone be lost, `work` goes on while another process may begin: it must not be wrong to run twice, only wasteful.
+ */
+export async function whileAlone<T>(db: Database, name: LockName, work: () => Promise<T>): Promise<T | null> {
+  const client = await db.pool.connect()
+  let isBroken = true
+  try {
+    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
+      lockKeys[name],
+    ])
+    if (rows[0]?.locked !== true) {
+      isBroken = false
+      return null
+    }
+    const result = await work()
+    await client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]])
+    isBroken = false
+    return result
+  } finally {
+    // A connection that did not come to the end of this may hold the lock still: it is closed, and the lock with it.
+    client.release(isBroken)
+  }
+}

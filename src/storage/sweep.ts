@@ -1,0 +1,193 @@
+import { sql } from 'kysely'
+import { type EventId, type RoomId } from '../protocol/identifiers.ts'
+import { type Reader, statement, type Tx } from './database.ts'
+import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.ts'
+import { eventFlags, logKinds, type StoredEvent } from './log-entries.ts'
+import { type Numbers } from './numbers.ts'
+
+/** A room, by both of its names. */
+export interface SweptRoom {
+  readonly roomNumber: number
+  readonly roomId: RoomId
+}
+
+interface RoomRow {
+  room_number: number
+  room_id: string
+}
+
+const allRooms = statement<[number, number], RoomRow>(
+  'sweep_all_rooms',
+  'SELECT room_number, room_id FROM rooms WHERE room_number > $1 ORDER BY room_number LIMIT $2',
+)
+const roomsWithPolicy = statement<[number, number, readonly string[], readonly string[]], RoomRow>(
+  'sweep_rooms_with_policy',
+  `SELECT room_number, room_id FROM rooms WHERE room_number > $1 AND room_number IN (
+     SELECT c.room_number FROM current_state c JOIN event_types y USING (type_number) WHERE y.type = ANY($3)
+     UNION SELECT room_number FROM rooms WHERE room_id = ANY($4))
+   ORDER BY room_number LIMIT $2`,
+)
+
+/** Which rooms may have a policy: every room, or those with a state event of these types and those that are named. */
+export type RoomsWanted = 'all' | { readonly stateTypes: readonly string[]; readonly roomIds: readonly string[] }
+
+/** Up to `limit` of the rooms that are wanted, those after a number, in the order of their numbers. */
+export async function roomsAfter(
+  reader: Reader,
+  after: number,
+  limit: number,
+  wanted: RoomsWanted,
+): Promise<SweptRoom[]> {
+  const rows =
+    wanted === 'all'
+      ? await allRooms.run(reader, [after, limit])
+      : await roomsWithPolicy.run(reader, [after, limit, wanted.stateTypes, wanted.roomIds])
+  // The column holds nothing but room IDs that were parsed before they were inserted.
+  return rows.map(row => ({ roomNumber: row.room_number, roomId: row.room_id as RoomId }))
+}
+
+const statesOfTypes = statement<[readonly number[], readonly string[]], EventRow>(
+  'sweep_states_of_types',
+  `SELECT ${eventColumns} FROM current_state c
+   JOIN event_types y ON y.type_number = c.type_number AND y.type = ANY($2)
+   JOIN state_keys k ON k.state_key_number = c.state_key_number AND k.state_key = ''
+   JOIN events e ON e.event_number = c.event_number ${eventJoins} WHERE c.room_number = ANY($1)`,
+)
+
+/** The rooms' current state events of these types with an empty state key, by room number. */
+export async function stateEventsOf(
+  reader: Reader,
+  numbers: Numbers,
+  roomNumbers: readonly number[],
+  types: readonly string[],
+): Promise<Map<number, StoredEvent[]>> {
+  const found = new Map<number, StoredEvent[]>()
+  if (roomNumbers.length === 0) return found
+  for (const event of await storedEvents(await statesOfTypes.run(reader, [roomNumbers, types]), numbers)) {
+    found.set(event.roomNumber, [...(found.get(event.roomNumber) ?? []), event])
+  }
+  return found
+}
+
+/**
+ * Events `e` of the room `r` that have come to their end. A forward extremity is what the next event is built on, so it is not
+ * deleted but pruned; one that is pruned and that the log does not tell of any more has been dealt with already.
+ */
+const isExpired = (cutoff: string) => `e.state_key_number IS NULL AND e.age_ts < ${cutoff}
+  AND NOT (e.event_number = ANY (r.forward_extremities) AND e.flags & ${eventFlags.redacted} <> 0
+    AND NOT EXISTS (SELECT FROM log l WHERE l.position = e.position AND l.reference = e.event_number))`
+
+const withExpired = statement<[readonly number[], readonly number[]], { room_number: number }>(
+  'sweep_rooms_with_expired',
+  `SELECT r.room_number FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, cutoff) JOIN rooms r USING (room_number)
+   WHERE EXISTS (SELECT FROM events e WHERE e.room_number = r.room_number AND ${isExpired('w.cutoff')})`,
+)
+
+/** Those of the rooms that have events to be swept: messages of an age below the room's cutoff. */
+export async function roomsWithExpired(
+  reader: Reader,
+  rooms: readonly { readonly roomNumber: number; readonly cutoffTs: number }[],
+): Promise<Set<number>> {
+  if (rooms.length === 0) return new Set()
+  const rows = await withExpired.run(reader, [rooms.map(room => room.roomNumber), rooms.map(room => room.cutoffTs)])
+  return new Set(rows.map(row => row.room_number))
+}
+
+/** An event that has come to its end. */
+export interface ExpiredEvent {
+  readonly eventNumber: number
+  readonly eventId: EventId
+  readonly position: number | null
+  readonly snapshotNumber: number | null
+  /** True if the next event of the room may be built on it. */
+  readonly isExtremity: boolean
+}
+
+interface ExpiredRow {
+  event_number: number
+  event_id: string
+  position: number | null
+  snapshot_number: number | null
+  is_extremity: boolean
+}
+
+const expired = statement<[number, number, number], ExpiredRow>(
+  'sweep_expired',
+  `SELECT e.event_number, e.event_id, e.position, e.snapshot_number, e.event_number = ANY (r.forward_extremities) AS is_extremity
+   FROM rooms r JOIN events e USING (room_number) WHERE r.room_number = $1 AND ${isExpired('$2')}
+   ORDER BY e.age_ts LIMIT $3`,
+)
+
+/** Up to `limit` events of the room to be swept, the oldest first: messages of an age below `cutoffTs`. */
+export async function expiredEvents(
+  reader: Reader,
+  roomNumber: number,
+  cutoffTs: number,
+  limit: number,
+): Promise<ExpiredEvent[]> {
+  const rows = await expired.run(reader, [roomNumber, cutoffTs, limit])
+  return rows.map(row => ({
+    eventNumber: row.event_number,
+    // The column holds nothing but event IDs that were parsed before they were inserted.
+    eventId: row.event_id as EventId,
+    position: row.position,
+    snapshotNumber: row.snapshot_number,
+    isExtremity: row.is_extremity,
+  }))
+}
+
+/** What becomes of a batch of events of one room. */
+export interface Sweeping {
+  readonly roomNumber: number
+  readonly events: readonly ExpiredEvent[]
+  /** The texts of those that stay, pruned. The others are deleted. */
+  readonly pruned: readonly { readonly eventNumber: number; readonly body: string }[]
+  /** Texts of `m.fully_read` markers on the events. */
+  readonly markers: readonly string[]
+}
+
+/** How long the sweeper waits for a lock: it gives way before Postgres looks for a deadlock, so that no sender waits for it. */
+const lockTimeoutMs = 200
+
+/**
+ * Deletes events, or leaves their pruned form where a text is given, and everything that points to them: receipts, read
+ * markers, transaction IDs, relations, entries of the log, references of redactions, snapshots of the state that nothing else
+ * refers to. The transaction must be of the isolation level repeatable read, so that what was found is what is deleted.
+ */
+export async function forgetEvents(tx: Tx, { roomNumber, events, pruned, markers }: Sweeping): Promise<void> {
+  const numbers = events.map(event => event.eventNumber)
+  const ids = events.map(event => event.eventId)
+  const positions = events.flatMap(({ position }) => (position !== null && position > 0 ? [position] : []))
+  const kept = new Set(pruned.map(event => event.eventNumber))
+  const deleted = events.filter(event => !kept.has(event.eventNumber))
+
+  await sql`SELECT set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(tx)
+  // Receipts come before events, as the log's own transactions lock them.
+  await sql`DELETE FROM receipts WHERE event_number = ANY(${numbers})`.execute(tx)
+  await sql`DELETE FROM account_data WHERE room_number = ${roomNumber} AND type = 'm.fully_read' AND content = ANY(${markers})
+    AND hashtextextended(content, 0) IN (SELECT hashtextextended(text, 0) FROM unnest(${markers}::text[]) AS marker (text))`.execute(tx) // prettier-ignore
+  await sql`DELETE FROM transactions WHERE event_number = ANY(${numbers})`.execute(tx)
+  await sql`DELETE FROM event_relations WHERE parent_id = ANY(${ids})`.execute(tx)
+  await sql`DELETE FROM event_relations WHERE child_number = ANY(${numbers})`.execute(tx)
+  await sql`DELETE FROM log WHERE position = ANY(${positions}) AND kind = ${logKinds.event}`.execute(tx)
+  await sql`UPDATE events SET redacted_by = NULL WHERE redacted_by = ANY(${numbers})`.execute(tx)
+  await sql`UPDATE events SET body = stub.body, flags = flags | ${eventFlags.redacted}, redacted_by = NULL
+    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${pruned.map(event => event.body)}::text[])
+      AS stub (number, body)
+    WHERE event_number = stub.number`.execute(tx)
+  await sql`DELETE FROM events WHERE event_number = ANY(${deleted.map(event => event.eventNumber)})`.execute(tx)
+  const bases = await forgetSnapshots(tx, deleted.flatMap(event => event.snapshotNumber ?? [])) // prettier-ignore
+  await forgetSnapshots(tx, bases)
+}
+
+/** Deletes those of the snapshots that nothing refers to; returns the numbers of those under them. */
+async function forgetSnapshots(tx: Tx, snapshotNumbers: readonly number[]): Promise<number[]> {
+  if (snapshotNumbers.length === 0) return []
+  const { rows } = await sql<{ base_number: number | null }>`DELETE FROM state_snapshots s
+    WHERE s.snapshot_number = ANY(${[...new Set(snapshotNumbers)]})
+      AND NOT EXISTS (SELECT FROM events e WHERE e.snapshot_number = s.snapshot_number)
+      AND NOT EXISTS (SELECT FROM rooms r WHERE r.room_number = s.room_number AND r.snapshot_number = s.snapshot_number)
+      AND NOT EXISTS (SELECT FROM state_snapshots d WHERE d.base_number = s.snapshot_number)
+    RETURNING s.base_number`.execute(tx)
+  return rows.flatMap(row => row.base_number ?? [])
+}
