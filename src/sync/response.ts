@@ -3,17 +3,18 @@ import { transaction } from '../storage/database.ts'
 import { readPosition } from '../storage/sync-rooms.ts'
 import { databaseSource } from './database-source.ts'
 import { type KnownUser } from './known-users.ts'
-import { liveOf } from './live.ts'
+import { type Live, liveOf } from './live.ts'
 import { type Waiter } from './notifier.ts'
 import { type SyncRequest } from './request.ts'
 import { accountDataTexts, withPushRules } from './sections/account-data.ts'
-import { deviceListsText, keyCountsText, toDeviceTexts } from './sections/encryption.ts'
+import { acknowledgeToDevice, deviceListsText, toDeviceTexts } from './sections/encryption.ts'
 import { invitationTexts } from './sections/invitations.ts'
+import { keyCountsText } from './sections/key-counts.ts'
 import { roomTexts, type Sync } from './sections/rooms.ts'
 import { type Source } from './source.ts'
 import { tailSource } from './tail-source.ts'
 import { syncToken, type SyncToken } from './token.ts'
-import { typingSince } from './typing-news.ts'
+import { typingMark, typingSince } from './typing-news.ts'
 
 /** How long to wait for what a client has seen on another replica. */
 const catchUpMs = 5_000
@@ -34,11 +35,14 @@ export interface Answer {
 export async function answerSync(ctx: Context, request: SyncRequest, signal: AbortSignal): Promise<string> {
   const live = liveOf(ctx)
   const { caller, since } = request
-  const user = await live.users.load(caller.userId, caller.userNumber)
+  const user = live.users.get(caller.userId) ?? (await live.users.load(caller.userId, caller.userNumber))
   // Before the first read, so that nothing slips between.
   const waiter = live.notifier.register(user, caller.deviceId)
   try {
-    return await answerWhenDue(ctx, request, since, user, waiter, signal)
+    // A token of another replica that is ahead of this one.
+    if (since && since.position > ctx.log.head) await ctx.log.reached(since.position, catchUpMs)
+    if (since) await acknowledgeToDevice(ctx, caller, since)
+    return await answerWhenDue(ctx, request, user, waiter, signal)
   } finally {
     live.notifier.release(waiter)
   }
@@ -47,22 +51,21 @@ export async function answerSync(ctx: Context, request: SyncRequest, signal: Abo
 async function answerWhenDue(
   ctx: Context,
   request: SyncRequest,
-  asked: SyncToken | null,
   user: KnownUser,
   waiter: Waiter,
   signal: AbortSignal,
 ): Promise<string> {
   const { clock } = ctx
+  const { caller, fullState } = request
   const deadlineMs = clock.monotonic() + request.timeoutMs
-  // A token of another replica that is ahead of this one.
-  if (asked && asked.position > ctx.log.head) await ctx.log.reached(asked.position, catchUpMs)
-  let since = asked
+  let { since } = request
   for (;;) {
-    if (waiter.mustReauthenticate && asked) return textOf({ fields: [], next: asked }, '')
     const answer = await build(ctx, { ...request, since }, user)
+    // Whoever was signed out meanwhile is told nothing more.
+    if (waiter.mustReauthenticate && since) return textOf({ fields: [], next: since }, await keyCountsText(ctx, caller))
     const remainingMs = deadlineMs - clock.monotonic()
-    const isDue = since === null || request.fullState || answer.fields.length > 0 || remainingMs <= 0
-    if (isDue || signal.aborted || ctx.shutdown.aborted) return textOf(answer, await keyCountsText(ctx, request.caller))
+    const isDue = since === null || fullState || answer.fields.length > 0 || remainingMs <= 0
+    if (isDue || signal.aborted || ctx.shutdown.aborted) return textOf(answer, await keyCountsText(ctx, caller))
     // Nothing in the span concerns the user: the next look begins where this one ended.
     since = answer.next
     await waiter.wait(clock, remainingMs, signal)
@@ -75,11 +78,29 @@ function textOf({ fields, next }: Answer, keyCounts: string): string {
 }
 
 async function build(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
-  const { since } = request
-  if (since && since.position > ctx.log.head) return { fields: [], next: since }
-  return since && liveOf(ctx).tail.covers(since.position)
-    ? buildFromTail(ctx, request, since, user)
-    : buildFromDatabase(ctx, request, user)
+  const { since, fullState } = request
+  if (!since) return buildFromDatabase(ctx, request, user)
+  if (since.position > ctx.log.head) return { fields: [], next: since }
+  const live = liveOf(ctx)
+  if (!live.tail.covers(since.position)) return buildFromDatabase(ctx, request, user)
+  const mark = typingMark(ctx)
+  if (!fullState && since.typing === mark && since.toDevice === undefined && isQuiet(live, user, since.position))
+    return { fields: [], next: { position: live.tail.head, typing: mark, epoch: since.epoch } }
+  return buildFromTail(ctx, request, since, user)
+}
+
+/** True if nothing that the user could be told of happened after a position that the tail covers. */
+function isQuiet({ tail }: Live, user: KnownUser, after: number): boolean {
+  const { head } = tail
+  if (head === after) return true
+  if (tail.newsOf(user.userId, after, head).length > 0 || tail.deviceLists(after, head).length > 0) return false
+  if (head - after < user.rooms.size) {
+    for (const entry of tail.entriesAfter(after))
+      if ((entry.kind === 'event' || entry.kind === 'receipt') && user.rooms.has(entry.roomId)) return false
+    return true
+  }
+  for (const roomId of user.rooms.keys()) if ((tail.lastOf(roomId) ?? 0) > after) return false
+  return true
 }
 
 /** What the tail says of the span after a token that it covers. */
@@ -90,12 +111,14 @@ export function buildFromTail(ctx: Context, request: SyncRequest, since: SyncTok
 /** The same from one moment of the database, for any token and for none. */
 export async function buildFromDatabase(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
   const { since, caller, filter } = request
-  // The parts that are not in the database are those of this process, which must not be behind it.
+  // The parts that are not in the database are those of this process, which must not be behind it: wait before the
+  // transaction, so that there is next to nothing to wait for inside.
   await ctx.log.reached(await readPosition(ctx.db.kysely), catchUpMs)
   return transaction(
     ctx.db,
     async tx => {
       const to = await readPosition(tx)
+      await ctx.log.reached(to, catchUpMs)
       const source = databaseSource(ctx, tx, caller, since?.position ?? null, to, filter.room.includeLeave)
       return assemble(ctx, request, source, user)
     },
@@ -119,7 +142,7 @@ async function assemble(ctx: Context, request: SyncRequest, source: Source, user
   const globalTexts = since
     ? accountDataTexts(caller, filter.accountData, null, global)
     : withPushRules(caller, filter.accountData, global)
-  const toDevice = await toDeviceTexts(ctx, caller, since, source.to)
+  const toDevice = await toDeviceTexts(ctx, caller, source.to)
   const deviceLists = await deviceListsText(ctx, caller, since, source)
 
   const fields: string[] = []

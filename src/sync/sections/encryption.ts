@@ -1,7 +1,6 @@
 import { type Context } from '../../context.ts'
 import { deviceListChanges, deviceListChangesIn } from '../../encryption/device-lists.ts'
 import { acknowledgeMessages, pendingMessages, trimLongQueue } from '../../encryption/to-device.ts'
-import { oneTimeKeyCounts, unusedFallbackKeyTypes } from '../../encryption/upload-keys.ts'
 import { type User } from '../../http/endpoint.ts'
 import { type Source } from '../source.ts'
 import { type SyncToken } from '../token.ts'
@@ -14,20 +13,20 @@ export interface ToDeviceTexts {
 }
 
 /**
- * The messages that wait for the device. Those that its token says it has received are deleted first: they were delivered
- * before, and only now is it known that they arrived.
+ * Deletes the messages that the device has received: they were delivered before, and its token says that they arrived.
  * https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging
  */
-export async function toDeviceTexts(
-  ctx: Context,
-  caller: User,
-  since: SyncToken | null,
-  to: number,
-): Promise<ToDeviceTexts> {
+export async function acknowledgeToDevice(ctx: Context, caller: User, since: SyncToken): Promise<void> {
+  const { userId, userNumber, deviceId } = caller
+  if (deviceId === null) return
+  await acknowledgeMessages(ctx, { userId, userNumber, deviceId }, since.toDevice ?? since.position)
+}
+
+/** The messages that wait for the device, up to a position. They stay until they are acknowledged. */
+export async function toDeviceTexts(ctx: Context, caller: User, to: number): Promise<ToDeviceTexts> {
   const { userId, userNumber, deviceId } = caller
   if (deviceId === null) return { texts: [], upTo: null }
   const device = { userId, userNumber, deviceId }
-  if (since) await acknowledgeMessages(ctx, device, since.toDevice ?? since.position)
   await trimLongQueue(ctx, device)
   const { messages, more } = await pendingMessages(ctx, device, to)
   return {
@@ -54,16 +53,4 @@ export async function deviceListsText(
     ? await deviceListChangesIn(ctx, caller.userId, source.entries)
     : await deviceListChanges(ctx, caller.userId, since.position, source.to)
   return changed.length + left.length === 0 ? null : JSON.stringify({ changed, left })
-}
-
-/** `device_one_time_keys_count` and `device_unused_fallback_key_types` as members of a JSON object; '' without a device. */
-export async function keyCountsText(ctx: Context, { userNumber, deviceId }: User): Promise<string> {
-  if (deviceId === null) return ''
-  const reader = ctx.db.kysely
-  const [counts, fallback] = await Promise.all([
-    oneTimeKeyCounts(reader, userNumber, deviceId),
-    unusedFallbackKeyTypes(reader, userNumber, deviceId),
-  ])
-  const types = JSON.stringify(fallback)
-  return `"device_one_time_keys_count":${JSON.stringify(Object.fromEntries(counts))},"device_unused_fallback_key_types":${types},"org.matrix.msc2732.device_unused_fallback_key_types":${types}` // prettier-ignore
 }
