@@ -1,4 +1,4 @@
-import { type IncomingMessage, type ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { systemClock } from '../clock.ts'
@@ -20,11 +20,20 @@ export interface Answer {
 
 const jsonType = 'application/json'
 
-/** The answer to what a handler returned. */
+/** The answer to what a handler returned. Throws Node's error for a header that cannot be sent: a fault of the handler. */
 export function answerOf(result: JsonObject | Reply): Answer {
-  if (result instanceof Reply)
-    return { status: result.status, body: result.body, headers: result.headers, errcode: null }
-  return { status: 200, body: JSON.stringify(result), headers: null, errcode: null }
+  if (!(result instanceof Reply)) return { status: 200, body: JSON.stringify(result), headers: null, errcode: null }
+  const { status, body, headers } = result
+  try {
+    for (const [name, value] of Object.entries(headers)) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    }
+  } catch (error) {
+    if (body instanceof Readable) body.destroy()
+    throw error
+  }
+  return { status, body, headers, errcode: null }
 }
 
 /** The answer that refuses. */

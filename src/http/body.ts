@@ -88,6 +88,29 @@ export function readBody(
 
 function ignore(): void {}
 
+/** How often an upload is looked at, and how much must have come meanwhile: 8 kB a second. */
+export const uploadCheckMs = 30_000
+export const uploadMinimumBytes = 240_000
+
+/** Cuts an upload that hardly moves: it would hold its connection, and what the handler holds for it, for ten minutes. */
+export function watchUpload(request: IncomingMessage, clock: Clock): void {
+  let seen = request.socket.bytesRead
+  const check = () => {
+    const { bytesRead } = request.socket
+    if (bytesRead - seen < uploadMinimumBytes) {
+      request.destroy(new RequestAborted('the upload is too slow'))
+      return
+    }
+    seen = bytesRead
+    timer = clock.setTimeout(check, uploadCheckMs)
+  }
+  let timer = clock.setTimeout(check, uploadCheckMs)
+  const stop = () => timer.clear()
+  request.once('end', stop)
+  request.once('close', stop)
+  request.on('error', ignore)
+}
+
 /** Parses a body that is not empty. Throws M_NOT_JSON or M_BAD_JSON; what the problem was is said, what was sent is not. */
 export function parseBody(bytes: Uint8Array, options: ParseJsonOptions): JsonValue {
   const parsed = parseJson(bytes, options)

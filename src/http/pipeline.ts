@@ -6,7 +6,7 @@ import { type JsonObject, type JsonValue } from '../protocol/json.ts'
 import { federationJsonDepthLimit, jsonDepthLimit } from '../protocol/json-reader.ts'
 import { type Answer, answerOf, refusalOf, writeAnswer } from './answer.ts'
 import { type Authenticators, type Credentials } from './authenticate-port.ts'
-import { allowBody, parseBody, readBody, RequestAborted } from './body.ts'
+import { allowBody, parseBody, readBody, RequestAborted, watchUpload } from './body.ts'
 import { isApiPath } from './cors.ts'
 import { type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
 import { parseQuery, type Query, type Target } from './target.ts'
@@ -59,7 +59,8 @@ export async function serve(
   try {
     answer = answerOf(await produce(server, mounted.endpoint, params, target, request, response))
   } catch (error) {
-    if (error instanceof RequestAborted) return
+    // Nobody is there any more.
+    if (error instanceof RequestAborted || request.errored instanceof RequestAborted) return
     const refusal = error instanceof MatrixError ? error : server.translateError(error)
     if (!refusal) {
       // A client that has gone away aborts what was done for it; that is no fault of the server.
@@ -134,6 +135,7 @@ async function produce(
     facts.body = endpoint.checkBody(body === undefined ? emptyBody(endpoint) : body)
   } else if (endpoint.takesStream) {
     allowBody(request, response)
+    watchUpload(request, ctx.clock)
   }
   return endpoint.handle(ctx, facts)
 }

@@ -51,6 +51,10 @@ const endpoints = [
     throw new Error('the secret is swordfish')
   }),
   get('thrown-text', () => Promise.reject('swordfish')),
+  get(
+    'bad-header',
+    () => new Reply('x', { headers: { 'Content-Disposition': 'inline; filename=a\r\nSet-Cookie: b' } }),
+  ),
   get('database-away', () => Promise.reject(new DatabaseError('57P01', null, null))),
   get('database-fault', () => Promise.reject(new DatabaseError('22021', null, null))),
   get('waits', async (_, { signal }) => {
@@ -129,13 +133,16 @@ describe('a refusal', () => {
 })
 
 describe('a fault', () => {
-  it.each([['fault'], ['thrown-text'], ['database-fault']])('says nothing of itself: %s', async path => {
-    const done = await ask(path)
-    expect(done.status).toBe(500)
-    expect(done.json).toEqual({ errcode: 'M_UNKNOWN', error: 'Internal server error' })
-    expect(lines.join('')).not.toContain('swordfish')
-    expect(lines.join('')).toContain('A request failed')
-  })
+  it.each([['fault'], ['thrown-text'], ['bad-header'], ['database-fault']])(
+    'says nothing of itself: %s',
+    async path => {
+      const done = await ask(path)
+      expect(done.status).toBe(500)
+      expect(done.json).toEqual({ errcode: 'M_UNKNOWN', error: 'Internal server error' })
+      expect(lines.join('')).not.toContain('swordfish')
+      expect(lines.join('')).toContain('A request failed')
+    },
+  )
 
   it('of a database that is away asks the client to try again', async () => {
     const done = await ask('database-away')

@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { text as readText } from 'node:stream/consumers'
 import Type from 'typebox'
-import { bodyTimeoutMs } from '../../src/http/body.ts'
+import { bodyTimeoutMs, uploadCheckMs } from '../../src/http/body.ts'
 import { endpoint, Reply } from '../../src/http/endpoint.ts'
 import { type ExchangeRequest, exchange } from '../harness/exchange.ts'
 import { RawConnection } from '../harness/raw-connection.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 const open = Type.Object({ name: Type.Optional(Type.String()) })
+let uploaded = 0
 const handle = (_: unknown, { body }: { body: object }) => ({ keys: Object.keys(body) })
 const endpoints = [
   endpoint({ method: 'POST', path: '/_matrix/open', auth: 'none', limit: null, body: open, handle }),
@@ -22,10 +23,12 @@ const endpoints = [
     auth: 'none',
     limit: null,
     body: 'stream',
-    handle: async (_, { upload }) =>
-      new Reply(`${upload.contentType} ${upload.contentLength} ${await readText(upload.stream)}`, {
+    handle: async (_, { upload }) => {
+      upload.stream.on('data', (chunk: Buffer) => (uploaded += chunk.length))
+      return new Reply(`${upload.contentType} ${upload.contentLength} ${await readText(upload.stream)}`, {
         headers: { 'Content-Type': 'text/plain' },
-      }),
+      })
+    },
   }),
 ]
 
@@ -177,6 +180,26 @@ describe('a raw upload', () => {
   it('reaches the handler untouched', async () => {
     const done = await post('stream', 'not {json', { 'Content-Type': 'image/png' })
     expect(done.bytes.toString()).toBe('image/png 9 not {json')
+  })
+})
+
+describe('an upload that hardly moves', () => {
+  it('is cut off, and a steady one is not', async () => {
+    const raw = await RawConnection.open(server.url)
+    await raw.until(() => server.clock.pending === 0)
+    raw.write('POST /_matrix/stream HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n')
+    await raw.until(() => server.clock.pending === 1)
+    const before = uploaded
+    raw.write('x'.repeat(300_000))
+    await raw.until(() => uploaded - before >= 300_000)
+    await server.clock.advance(uploadCheckMs)
+    raw.write('x'.repeat(1_000))
+    await raw.until(() => uploaded - before >= 301_000)
+    expect(raw.isClosed).toBe(false)
+    await server.clock.advance(uploadCheckMs)
+    await raw.untilClosed()
+    expect(raw.received).toBe('')
+    await raw.until(() => server.clock.pending === 0)
   })
 })
 
