@@ -8,7 +8,13 @@ export const supportedVersions = [
 ] as const // prettier-ignore
 
 /** What is served beyond those versions, under the names that clients look for. */
-export const unstableFeatures: Readonly<Record<string, boolean>> = {}
+export const unstableFeatures: Readonly<Record<string, boolean>> = {
+  // Profile fields of any name (v1.16).
+  'uk.tcpip.msc4133': true,
+  'uk.tcpip.msc4133.stable': true,
+  // Taking no invitations (v1.18).
+  'org.matrix.msc4380.stable': true,
+}
 
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions */
 export const versions = endpoint({
