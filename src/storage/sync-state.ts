@@ -1,7 +1,8 @@
 import { type Reader, statement } from './database.ts'
-import { eventColumns, eventJoins, type EventRow, eventsByNumber, storedEvents } from './events.ts'
+import { eventsByNumber } from './events.ts'
 import { type StateChange, type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
+import { type EventKey, eventKeyColumns, loadEvents } from './sync-events.ts'
 import { type RoomSpan } from './sync-timelines.ts'
 
 /** A change of a room's state, and when it came about. */
@@ -72,7 +73,7 @@ export interface RoomMoment {
 // The current state, with the pairs that changed afterwards put back to what held them then. One statement, so that the two
 // halves are of one moment, whatever is committed meanwhile.
 const statesAt = (name: string, current: string, changed: string) =>
-  statement<[readonly number[], readonly number[]], EventRow>(
+  statement<[readonly number[], readonly number[]], EventKey>(
     name,
     `WITH w AS (SELECT * FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, position)),
        later AS (SELECT DISTINCT s.room_number, s.type_number, s.state_key_number, w.position FROM w
@@ -86,7 +87,7 @@ const statesAt = (name: string, current: string, changed: string) =>
            SELECT s.event_number FROM state_changes s WHERE s.room_number = l.room_number
              AND s.type_number = l.type_number AND s.state_key_number = l.state_key_number AND s.position <= l.position
            ORDER BY s.position DESC LIMIT 1) p WHERE p.event_number IS NOT NULL AND ${changed})
-     SELECT ${eventColumns} FROM held JOIN events e ON e.event_number = held.event_number ${eventJoins}`,
+     SELECT ${eventKeyColumns} FROM held JOIN events e ON e.event_number = held.event_number`,
   )
 
 const wholeStates = statesAt('sync_states', 'true', 'true')
@@ -107,7 +108,7 @@ export async function statesOf(
     moments.map(moment => moment.roomNumber),
     moments.map(moment => moment.position),
   ])
-  for (const event of await storedEvents(rows, numbers)) {
+  for (const event of (await loadEvents(reader, numbers, rows)).values()) {
     const ofRoom = found.get(event.roomNumber)
     if (ofRoom) ofRoom.push(event)
     else found.set(event.roomNumber, [event])
@@ -115,14 +116,14 @@ export async function statesOf(
   return found
 }
 
-const members = statement<[readonly number[], readonly number[], readonly number[]], EventRow>(
+const members = statement<[readonly number[], readonly number[], readonly number[]], EventKey>(
   'sync_members',
-  `SELECT ${eventColumns}
+  `SELECT ${eventKeyColumns}
    FROM unnest($1::integer[], $2::integer[], $3::bigint[]) AS w (room_number, state_key_number, position)
    CROSS JOIN LATERAL (SELECT s.event_number FROM state_changes s WHERE s.room_number = w.room_number
      AND s.type_number = (SELECT type_number FROM event_types WHERE type = 'm.room.member')
      AND s.state_key_number = w.state_key_number AND s.position <= w.position ORDER BY s.position DESC LIMIT 1) held
-   JOIN events e ON e.event_number = held.event_number ${eventJoins}`,
+   JOIN events e ON e.event_number = held.event_number`,
 )
 
 /** The member events that the users had in the rooms at the positions; in no particular order. */
@@ -142,5 +143,5 @@ export async function membersAt(
     known.map(each => each.stateKeyNumber),
     known.map(each => each.position),
   ])
-  return storedEvents(rows, numbers)
+  return [...(await loadEvents(reader, numbers, rows)).values()]
 }

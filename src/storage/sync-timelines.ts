@@ -1,7 +1,7 @@
 import { type Reader, statement } from './database.ts'
-import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
+import { type EventKey, eventKeyColumns, loadEvents } from './sync-events.ts'
 
 /** A span of one room's timeline: after a position, up to and including another. */
 export interface RoomSpan {
@@ -10,10 +10,10 @@ export interface RoomSpan {
   readonly upTo: number
 }
 
-const newest = statement<[readonly number[], readonly number[], readonly number[], number], EventRow>(
+const newest = statement<[readonly number[], readonly number[], readonly number[], number], EventKey>(
   'sync_newest_events',
   `SELECT n.* FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS w (room_number, after, up_to)
-   CROSS JOIN LATERAL (SELECT ${eventColumns} FROM events e ${eventJoins}
+   CROSS JOIN LATERAL (SELECT ${eventKeyColumns} FROM events e
      WHERE e.room_number = w.room_number AND e.position > w.after AND e.position <= w.up_to
      ORDER BY e.position DESC LIMIT $4) n`,
 )
@@ -33,7 +33,7 @@ export async function newestEvents(
     spans.map(span => span.upTo),
     limit,
   ])
-  for (const event of await storedEvents(rows, numbers)) {
+  for (const event of (await loadEvents(reader, numbers, rows)).values()) {
     const ofRoom = found.get(event.roomNumber)
     if (ofRoom) ofRoom.push(event)
     else found.set(event.roomNumber, [event])
@@ -42,11 +42,11 @@ export async function newestEvents(
   return found
 }
 
-const threaded = statement<[readonly number[], readonly number[], readonly number[], number], EventRow>(
+const threaded = statement<[readonly number[], readonly number[], readonly number[], number], EventKey>(
   'sync_thread_events',
   `SELECT n.* FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS w (room_number, after, up_to)
-   CROSS JOIN LATERAL (SELECT ${eventColumns} FROM event_relations r
-     JOIN events e ON e.event_number = r.child_number ${eventJoins}
+   CROSS JOIN LATERAL (SELECT ${eventKeyColumns} FROM event_relations r
+     JOIN events e ON e.event_number = r.child_number
      WHERE r.room_number = w.room_number AND r.rel_type = 'm.thread'
        AND e.position > w.after AND e.position <= w.up_to
      ORDER BY r.child_number DESC LIMIT $4) n`,
@@ -66,5 +66,5 @@ export async function newestThreadEvents(
     spans.map(span => span.upTo),
     limit,
   ])
-  return storedEvents(rows, numbers)
+  return [...(await loadEvents(reader, numbers, rows)).values()]
 }

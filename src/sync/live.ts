@@ -4,6 +4,7 @@ import { joinedRooms } from '../storage/memberships.ts'
 import { describeError } from '../log.ts'
 import { type LogEntry } from '../storage/log-entries.ts'
 import { onTyping } from '../rooms/typing.ts'
+import { dropEvents } from '../storage/sync-events.ts'
 import { KnownUsers } from './known-users.ts'
 import { Notifier } from './notifier.ts'
 import { membersIn, Tail } from './tail.ts'
@@ -27,6 +28,9 @@ export const liveOf = perServer((ctx: Context): Live => {
       // Those who leave are still told so: woken before and after.
       wake(ctx, live, entry)
       users.apply(entry)
+      if (entry.kind === 'event' && entry.pruned.length > 0)
+        dropEvents(ctx.numbers, { eventNumbers: entry.pruned.map(({ eventNumber }) => eventNumber) })
+      else if (entry.kind === 'room') void dropRoom(ctx, entry.roomId)
     }
   })
   onTyping(ctx, roomId => notifier.wakeAll(users.joinedIn(roomId)))
@@ -91,4 +95,10 @@ async function sharedRooms(ctx: Context, userId: UserId): Promise<RoomId[]> {
   const userNumber = await ctx.numbers.knownUser(userId)
   if (userNumber === null) return []
   return (await joinedRooms(ctx.db.kysely, userNumber)).map(room => room.roomId)
+}
+
+/** What was swept is not kept in memory either. */
+async function dropRoom(ctx: Context, roomId: RoomId): Promise<void> {
+  const room = await ctx.numbers.room(roomId).catch(() => null)
+  if (room) dropEvents(ctx.numbers, { roomNumber: room.roomNumber })
 }

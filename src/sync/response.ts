@@ -30,9 +30,10 @@ export interface Answer {
 /**
  * Answers a /sync as JSON text: at once if there is news or if it is a first sync, else when there is, when the time is up,
  * or when the server drains. Nothing is dropped: a part that is cut says so.
+ * @param signal gives what is aborted when the client goes away or the server drains; asked for by those who wait
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
-export async function answerSync(ctx: Context, request: SyncRequest, signal: AbortSignal): Promise<string> {
+export async function answerSync(ctx: Context, request: SyncRequest, signal: () => AbortSignal): Promise<string> {
   const live = liveOf(ctx)
   const { caller, since } = request
   const user = live.users.get(caller.userId) ?? (await live.users.load(caller.userId, caller.userNumber))
@@ -53,22 +54,23 @@ async function answerWhenDue(
   request: SyncRequest,
   user: KnownUser,
   waiter: Waiter,
-  signal: AbortSignal,
+  signal: () => AbortSignal,
 ): Promise<string> {
   const { clock } = ctx
   const { caller, fullState } = request
   const deadlineMs = clock.monotonic() + request.timeoutMs
   let { since } = request
+  let isOver = ctx.shutdown.aborted
   for (;;) {
     const answer = await build(ctx, { ...request, since }, user)
     // Whoever was signed out meanwhile is told nothing more.
     if (waiter.mustReauthenticate && since) return textOf({ fields: [], next: since }, await keyCountsText(ctx, caller))
     const remainingMs = deadlineMs - clock.monotonic()
     const isDue = since === null || fullState || answer.fields.length > 0 || remainingMs <= 0
-    if (isDue || signal.aborted || ctx.shutdown.aborted) return textOf(answer, await keyCountsText(ctx, caller))
+    if (isDue || isOver) return textOf(answer, await keyCountsText(ctx, caller))
     // Nothing in the span concerns the user: the next look begins where this one ended.
     since = answer.next
-    await waiter.wait(clock, remainingMs, signal)
+    isOver = (await waiter.wait(clock, remainingMs, signal())) === 'ended'
   }
 }
 

@@ -21,7 +21,8 @@ export const sync = endpoint({
     use_state_after: withDefault(boolean, false),
     [unstableStateAfter]: withDefault(boolean, false),
   },
-  handle: async (ctx, { caller, query, signal }) => {
+  handle: async (ctx, facts) => {
+    const { caller, query } = facts
     const request = {
       caller,
       filter: await filterFrom(ctx, caller.userNumber, query.filter),
@@ -33,6 +34,7 @@ export const sync = endpoint({
       ],
       timeoutMs: Math.min(query.timeout, timeoutLimitMs),
     }
-    return jsonText(await answerSync(ctx, request, signal))
+    // The signal costs something: only those who wait ask for it.
+    return jsonText(await answerSync(ctx, request, () => facts.signal))
   },
 })

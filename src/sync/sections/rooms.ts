@@ -211,6 +211,17 @@ async function bundlesOf(
   return found
 }
 
+/** The redaction that pruned the event; its reason is not told when its own lifetime is over. */
+function livingRedaction(
+  ctx: Context,
+  head: RoomHead,
+  { redactedBy }: StoredEvent,
+  redactions: ReadonlyMap<number, StoredEvent>,
+): StoredEvent | null {
+  const redaction = redactedBy === null ? undefined : redactions.get(redactedBy)
+  return redaction && livesIn(ctx, head, redaction) ? redaction : null
+}
+
 interface Parts {
   readonly timeline: Timeline
   readonly state: readonly StoredEvent[]
@@ -236,7 +247,7 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
       filter,
       stored,
       {
-        redaction: stored.redactedBy === null ? null : (parts.related.redactions.get(stored.redactedBy) ?? null),
+        redaction: livingRedaction(ctx, work.head, stored, parts.related.redactions),
         replaced: parts.related.replaced.get(stored.eventNumber) ?? null,
       },
       parts.bundles.get(stored.eventNumber) ?? null,
