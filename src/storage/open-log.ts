@@ -1,6 +1,5 @@
 import { CompiledQuery } from 'kysely'
 import type pg from 'pg'
-import { type Clock, type Timer } from '../clock.ts'
 import { unavailable } from '../errors.ts'
 import { describeError, type Logger } from '../log.ts'
 import { type Database, DatabaseError, openClient, transaction, type Tx } from './database.ts'
@@ -8,24 +7,14 @@ import { answeredBefore } from './events.ts'
 import { type Ephemeral, type Log } from './log.ts'
 import { type Announcement, type AppendOutcome, type NewEvent, type RoomChange } from './log-changes.ts'
 import { type LogEntry, type StoredEvent } from './log-entries.ts'
-import { readEntries, readHead } from './log-read.ts'
-import {
-  announcementLogRows, announcementStatements, type Batch, batchStatements,
-  lockedDevices, type NumberedAnnouncement, type Query,
-} from './log-write.ts' // prettier-ignore
+import { type FollowerOptions, LogFollower } from './log-follower.ts'
+import { readHead } from './log-read.ts'
+import { announcementStatements, lockedDevices, type NumberedAnnouncement, type Query } from './log-announcements.ts'
+import { announcementLogRows, type Batch, batchStatements } from './log-write.ts'
 import { type Numbers } from './numbers.ts'
 
 /** The most entries that one transaction of the log carries. */
 const batchLimit = 512
-/** How often a process looks at the head by itself, in case a notification was lost. */
-const pollIntervalMs = 5_000
-/** How long to wait before connecting again after a connection was lost. */
-const reconnectDelayMs = 250
-/** The most entries read at once when catching up. */
-const catchUpLimit = 2_000
-/** Postgres refuses longer payloads. */
-const broadcastLimitBytes = 7_900
-
 interface AppendJob {
   readonly kind: 'append'
   readonly change: RoomChange
@@ -43,61 +32,42 @@ interface PostJob {
 
 type Job = AppendJob | PostJob
 
-export interface LogOptions {
-  readonly db: Database
-  readonly numbers: Numbers
-  /** Timers of connections and polls: the machine's clock, in tests too. */
-  readonly clock: Clock
-  readonly logger: Logger
+export interface LogOptions extends FollowerOptions {
   /** From the `server` table. */
   readonly epoch: string
-  /** Names this process among those that share the database. */
-  readonly processId: string
 }
 
 /** Opens the log of a database: reads the head, starts to listen to other processes. */
 export async function openLog(options: LogOptions): Promise<Log> {
-  const log = new GroupCommitLog(options, await readHead(options.db))
-  await log.listen()
-  return log
+  const follower = new LogFollower(options, await readHead(options.db))
+  await follower.listen()
+  return new GroupCommitLog(options, follower)
 }
 
+/** The committer of one process: gathers what arrives while one transaction is under way into the next one. */
 class GroupCommitLog implements Log {
   readonly epoch: string
   readonly #db: Database
   readonly #numbers: Numbers
-  readonly #clock: Clock
   readonly #logger: Logger
   readonly #processId: string
+  readonly #follower: LogFollower
 
   readonly #queue: Job[] = []
   #flushing: Promise<void> | null = null
   #writer: pg.Client | null = null
-  #listener: pg.Client | null = null
-  #poll: Timer | null = null
-  #closed = false
 
-  #head: number
-  /** Runs of entries that are committed but not yet next in line, by their first position. */
-  readonly #early = new Map<number, readonly LogEntry[]>()
-  #catchingUp: Promise<void> | null = null
-  #catchUpAgain = false
-  readonly #subscribers = new Set<(entries: readonly LogEntry[]) => void>()
-  readonly #broadcastListeners = new Set<(message: Ephemeral) => void>()
-  #waiting: { position: number; resolve: (reached: boolean) => void; timer: Timer }[] = []
-
-  constructor(options: LogOptions, head: number) {
+  constructor(options: LogOptions, follower: LogFollower) {
     this.#db = options.db
     this.#numbers = options.numbers
-    this.#clock = options.clock
     this.#logger = options.logger
     this.#processId = options.processId
+    this.#follower = follower
     this.epoch = options.epoch
-    this.#head = head
   }
 
   get head(): number {
-    return this.#head
+    return this.#follower.head
   }
 
   // Writing ----------------------------------------------------------------------------------------------------------
@@ -112,7 +82,7 @@ class GroupCommitLog implements Log {
   }
 
   async post(announcements: readonly Announcement[]): Promise<number> {
-    if (announcements.length === 0) return this.#head
+    if (announcements.length === 0) return this.#follower.head
     const numbered = await this.#number(announcements)
     return new Promise((resolve, reject) => {
       this.#queue.push({ kind: 'post', announcements: numbered, resolve, reject })
@@ -141,8 +111,8 @@ class GroupCommitLog implements Log {
       return { result, first: (head[0]?.position ?? 0) - size + 1, numbered: numbered.map(({ entry }) => entry) }
     })
     if (outcome.numbered.length > 0) {
-      this.#publish(announcementEntries(outcome.first, outcome.numbered))
-      await this.#applied(outcome.first + outcome.numbered.length - 1)
+      this.#follower.publish(announcementEntries(outcome.first, outcome.numbered))
+      await this.#follower.applied(outcome.first + outcome.numbered.length - 1)
     }
     return outcome.result
   }
@@ -235,8 +205,8 @@ class GroupCommitLog implements Log {
       answers.push(() => resolve(last))
     }
     entries.push(...announcementEntries(first + entries.length, announced))
-    this.#publish(entries)
-    await this.#applied(head)
+    this.#follower.publish(entries)
+    await this.#follower.applied(head)
     for (const answer of answers) answer()
   }
 
@@ -266,7 +236,7 @@ class GroupCommitLog implements Log {
     if (error instanceof DatabaseError && error.isUnavailable) {
       this.#logger.warn('A commit was lost with its connection', { component: 'log', ...describeError(error) })
       for (const job of jobs) job.reject(unavailable())
-      void this.#catchUp()
+      void this.#follower.catchUp()
       return
     }
     for (const job of jobs) {
@@ -321,171 +291,22 @@ class GroupCommitLog implements Log {
     return room.roomNumber
   }
 
-  // Publishing -------------------------------------------------------------------------------------------------------
+  // Following --------------------------------------------------------------------------------------------------------
 
-  /** Takes entries that are committed; gives them to the subscribers when all before them have been given. */
-  #publish(entries: readonly LogEntry[]): void {
-    const first = entries[0]
-    if (!first) return
-    if (first.position > this.#head + 1) {
-      this.#early.set(first.position, entries)
-      return
-    }
-    this.#apply(entries)
-    for (;;) {
-      const next = this.#early.get(this.#head + 1)
-      if (!next) break
-      this.#apply(next)
-    }
-    for (const position of this.#early.keys()) if (position <= this.#head) this.#early.delete(position)
-    this.#wakeWaiting()
-  }
-
-  #apply(entries: readonly LogEntry[]): void {
-    const fresh = entries.filter(entry => entry.position > this.#head)
-    const last = fresh.at(-1)
-    if (!last) return
-    this.#head = last.position
-    for (const subscriber of this.#subscribers) {
-      try {
-        subscriber(fresh)
-      } catch (error) {
-        this.#logger.error('A subscriber of the log failed', { component: 'log', ...describeError(error) })
-      }
-    }
-  }
-
-  #wakeWaiting(): void {
-    if (this.#waiting.length === 0) return
-    const reached = this.#waiting.filter(waiter => waiter.position <= this.#head)
-    this.#waiting = this.#waiting.filter(waiter => waiter.position > this.#head)
-    for (const waiter of reached) {
-      waiter.timer.clear()
-      waiter.resolve(true)
-    }
-  }
-
-  /** Waits until an entry of our own is applied: another's, before it, may have to be read first. */
-  async #applied(position: number): Promise<void> {
-    while (this.#head < position && !this.#closed) {
-      await this.#catchUp()
-      if (this.#head < position) await this.reached(position, 50)
-    }
+  subscribe(listener: (entries: readonly LogEntry[]) => void): () => void {
+    return this.#follower.subscribe(listener)
   }
 
   reached(position: number, timeoutMs: number): Promise<boolean> {
-    if (this.#head >= position) return Promise.resolve(true)
-    return new Promise(resolve => {
-      const timer = this.#clock.setTimeout(() => {
-        this.#waiting = this.#waiting.filter(waiter => waiter.resolve !== resolve)
-        resolve(this.#head >= position)
-      }, timeoutMs)
-      this.#waiting.push({ position, resolve, timer })
-    })
-  }
-
-  subscribe(listener: (entries: readonly LogEntry[]) => void): () => void {
-    this.#subscribers.add(listener)
-    return () => this.#subscribers.delete(listener)
-  }
-
-  // Other processes --------------------------------------------------------------------------------------------------
-
-  /** Listens to what other processes commit and broadcast; on a lost connection, again and again. */
-  async listen(): Promise<void> {
-    const client = await this.#connectListener()
-    client.on('notification', ({ channel, payload = '' }) => this.#notified(channel, payload))
-    await client.query('LISTEN lethe_log')
-    await client.query('LISTEN lethe_ephemeral')
-    this.#listener = client
-    this.#schedulePoll()
-    await this.#catchUp()
-  }
-
-  async #connectListener(): Promise<pg.Client> {
-    const client = await openClient(this.#db.connection, this.#logger)
-    client.once('end', () => {
-      if (this.#listener === client) this.#listener = null
-      void this.#listenAgain()
-    })
-    return client
-  }
-
-  async #listenAgain(): Promise<void> {
-    while (!this.#closed && this.#listener === null) {
-      await this.#clock.sleep(reconnectDelayMs)
-      if (this.#closed) return
-      try {
-        await this.listen()
-      } catch (error) {
-        this.#logger.warn('Cannot listen to the database', { component: 'log', ...describeError(error) })
-      }
-    }
-  }
-
-  #notified(channel: string, payload: string): void {
-    const space = payload.indexOf(' ')
-    const [first, rest] = [payload.slice(0, space), payload.slice(space + 1)]
-    if (channel === 'lethe_log') {
-      if (rest !== this.#processId && Number(first) > this.#head) void this.#catchUp()
-    } else if (first !== this.#processId) {
-      const kind = rest.startsWith('typing ') ? 'typing' : rest.startsWith('presence ') ? 'presence' : null
-      if (kind) this.#tellBroadcast({ kind, payload: rest.slice(kind.length + 1) })
-    }
-  }
-
-  #schedulePoll(): void {
-    this.#poll?.clear()
-    if (this.#closed) return
-    this.#poll = this.#clock.setTimeout(() => {
-      void this.#catchUp().finally(() => this.#schedulePoll())
-    }, pollIntervalMs)
-  }
-
-  /** Reads what is committed and not yet applied. One reading at a time; a call during one makes it look again. */
-  #catchUp(): Promise<void> {
-    if (this.#catchingUp) {
-      this.#catchUpAgain = true
-      return this.#catchingUp
-    }
-    this.#catchingUp = this.#readOn().finally(() => {
-      this.#catchingUp = null
-    })
-    return this.#catchingUp
-  }
-
-  async #readOn(): Promise<void> {
-    try {
-      do {
-        this.#catchUpAgain = false
-        for (let target = await readHead(this.#db); this.#head < target && !this.#closed;) {
-          const upTo = Math.min(target, this.#head + catchUpLimit)
-          this.#publish(await readEntries(this.#db, this.#numbers, this.#head, upTo))
-        }
-      } while (this.#catchUpAgain && !this.#closed)
-    } catch (error) {
-      if (!this.#closed) this.#logger.warn('Cannot read the log', { component: 'log', ...describeError(error) })
-    }
+    return this.#follower.reached(position, timeoutMs)
   }
 
   broadcast(message: Ephemeral): void {
-    this.#tellBroadcast(message)
-    const payload = `${this.#processId} ${message.kind} ${message.payload}`
-    if (Buffer.byteLength(payload) > broadcastLimitBytes) return
-    this.#db.pool
-      .query({ name: 'log_broadcast', text: `SELECT pg_notify('lethe_ephemeral', $1)`, values: [payload] })
-      .catch((error: unknown) => {
-        if (!this.#closed) this.#logger.debug('A broadcast was lost', { component: 'log', ...describeError(error) })
-      })
-  }
-
-  #tellBroadcast(message: Ephemeral): void {
-    for (const listener of this.#broadcastListeners) listener(message)
+    this.#follower.broadcast(message)
   }
 
   onBroadcast(listener: (message: Ephemeral) => void): () => void {
-    this.#broadcastListeners.add(listener)
-    return () => this.#broadcastListeners.delete(listener)
+    return this.#follower.onBroadcast(listener)
   }
 
   // Connections ------------------------------------------------------------------------------------------------------
@@ -507,14 +328,10 @@ class GroupCommitLog implements Log {
 
   async close(): Promise<void> {
     while (this.#flushing) await this.#flushing
-    this.#closed = true
-    this.#poll?.clear()
-    for (const waiter of this.#waiting.splice(0)) {
-      waiter.timer.clear()
-      waiter.resolve(false)
-    }
-    await this.#catchingUp
-    await Promise.allSettled([this.#writer?.end(), this.#listener?.end()])
+    await this.#follower.close()
+    await this.#writer?.end().catch(() => {
+      // It was lost already.
+    })
   }
 }
 
