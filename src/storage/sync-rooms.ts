@@ -1,29 +1,25 @@
 import { type Reader, statement } from './database.ts'
-import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.ts'
+import { eventsByNumber } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
 
-const headRow = statement<[], { position: number }>('sync_head', 'SELECT position FROM log_head WHERE only_row')
-
-/** The newest position that this reader sees: in a repeatable-read transaction, where everything else it reads ends. */
-export async function readPosition(reader: Reader): Promise<number> {
-  return (await headRow.first(reader, []))?.position ?? 0
-}
-
-const ownMembers = statement<[readonly number[], string, number, number], EventRow & { changed: number }>(
+const ownMembers = statement<
+  [readonly number[], string, number, number],
+  { room_number: number; position: number; event_number: number | null }
+>(
   'sync_own_members',
-  `SELECT c.position AS changed, ${eventColumns} FROM state_changes c
+  `SELECT c.room_number, c.position, c.event_number FROM state_changes c
    JOIN event_types y ON y.type_number = c.type_number AND y.type = 'm.room.member'
    JOIN state_keys k ON k.state_key_number = c.state_key_number AND k.state_key = $2
-   JOIN events e ON e.event_number = c.event_number ${eventJoins}
    WHERE c.room_number = ANY($1) AND c.position > $3 AND c.position <= $4 ORDER BY c.position`,
 )
 
-/** A member event that came to hold its user's place in a room's state. */
+/** A change of a user's member event in a room's state. */
 export interface MemberChange {
   readonly roomNumber: number
   readonly position: number
-  readonly event: StoredEvent
+  /** `null` if the event left the state. */
+  readonly event: StoredEvent | null
 }
 
 /** Every change of one user's own member event in the rooms, after a position up to another, oldest first. */
@@ -36,11 +32,13 @@ export async function ownMemberChanges(
 ): Promise<MemberChange[]> {
   if (roomNumbers.length === 0) return []
   const rows = await ownMembers.run(reader, [roomNumbers, userId, span.after, span.upTo])
-  const events = new Map((await storedEvents(rows, numbers)).map(event => [event.eventNumber, event]))
-  return rows.flatMap(row => {
-    const event = events.get(row.event_number)
-    return event ? [{ roomNumber: row.room_number, position: row.changed, event }] : []
-  })
+  const wanted = rows.flatMap(row => row.event_number ?? [])
+  const events = new Map((await eventsByNumber(reader, numbers, wanted)).map(event => [event.eventNumber, event]))
+  return rows.map(row => ({
+    roomNumber: row.room_number,
+    position: row.position,
+    event: row.event_number === null ? null : (events.get(row.event_number) ?? null),
+  }))
 }
 
 const strippedStates = statement<[number, readonly number[]], { room_number: number; stripped_state: string | null }>(

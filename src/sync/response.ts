@@ -1,6 +1,4 @@
 import { type Context } from '../context.ts'
-import { transaction } from '../storage/database.ts'
-import { readPosition } from '../storage/sync-rooms.ts'
 import { databaseSource } from './database-source.ts'
 import { type KnownUser } from './known-users.ts'
 import { type Live, liveOf } from './live.ts'
@@ -110,22 +108,11 @@ export function buildFromTail(ctx: Context, request: SyncRequest, since: SyncTok
   return assemble(ctx, request, tailSource(ctx, liveOf(ctx), user, request.caller, since.position), user)
 }
 
-/** The same from one moment of the database, for any token and for none. */
-export async function buildFromDatabase(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
+/** The same from the database, for any token and for none. */
+export function buildFromDatabase(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
   const { since, caller, filter } = request
-  // The parts that are not in the database are those of this process, which must not be behind it: wait before the
-  // transaction, so that there is next to nothing to wait for inside.
-  await ctx.log.reached(await readPosition(ctx.db.kysely), catchUpMs)
-  return transaction(
-    ctx.db,
-    async tx => {
-      const to = await readPosition(tx)
-      await ctx.log.reached(to, catchUpMs)
-      const source = databaseSource(ctx, tx, caller, since?.position ?? null, to, filter.room.includeLeave)
-      return assemble(ctx, request, source, user)
-    },
-    { isolation: 'repeatable read', readOnly: true },
-  )
+  const source = databaseSource(ctx, caller, since?.position ?? null, ctx.log.head, filter.room.includeLeave)
+  return assemble(ctx, request, source, user)
 }
 
 /** Puts the parts of an answer together. */

@@ -14,8 +14,8 @@ export const beginning = -Number.MAX_SAFE_INTEGER
 export interface OwnChange {
   readonly position: number
   readonly membership: Membership
-  /** The member event. */
-  readonly event: StoredEvent
+  /** The member event; `null` if it left the room's state. */
+  readonly event: StoredEvent | null
 }
 
 /** How the syncing user stands in a room at the end of the span, and how they stood during it. */
@@ -44,8 +44,10 @@ export function isUnbroken(stay: Stay): boolean {
 export interface Source {
   /** The end of the span: the position that the answer is complete up to. */
   readonly to: number
-  /** For what is not told here; what it reads must be bounded by `to`. */
+  /** For what is not told here. Every statement is bounded by `to`: together they are of one moment without a transaction. */
   readonly reader: Reader
+  /** The same for what may give many rows. */
+  readonly bulk: Reader
   /**
    * The rooms that the user is in, invited to or knocks at, and those in which that changed. Of the rooms that they were in
    * all the while only those in which something happened, and those in `others` (room numbers).

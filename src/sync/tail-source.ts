@@ -6,6 +6,7 @@ import { prunedEvent } from '../rooms/append.ts'
 import { eventsByNumber } from '../storage/events.ts'
 import { eventFlags, type StateChange, type StoredEvent } from '../storage/log-entries.ts'
 import { previousState } from '../storage/room-heads.ts'
+import { bulkReader } from '../storage/sync-reader.ts'
 import { changedReceipts, type ReceiptRow } from '../storage/sync-receipts.ts'
 import { type PlacedStateChange, stateChangesWithin } from '../storage/sync-state.ts'
 import { newestEvents } from '../storage/sync-timelines.ts'
@@ -24,12 +25,14 @@ const prunedForms = new WeakMap<StoredEvent, StoredEvent>()
 export function tailSource(ctx: Context, { tail }: Live, user: KnownUser, caller: User, after: number): Source {
   const to = tail.head
   const reader = ctx.db.kysely
+  const bulk = bulkReader(ctx.db)
   const { numbers } = ctx
   const roomIdOf = async (roomNumber: number): Promise<RoomId | null> =>
     (await numbers.rooms([roomNumber])).get(roomNumber)?.roomId ?? null
   return {
     to,
     reader,
+    bulk,
     entries: [...tail.entriesAfter(after)],
     stays: others => Promise.resolve(staysOf(tail, user, caller, after, to, others)),
     async accountData() {
@@ -48,7 +51,7 @@ export function tailSource(ctx: Context, { tail }: Live, user: KnownUser, caller
     },
     async newestEvents(spans, limit) {
       const older = spans.filter(span => !tail.covers(span.after))
-      const found = await newestEvents(reader, numbers, older, limit)
+      const found = await newestEvents(bulk, numbers, older, limit)
       for (const span of spans) {
         if (!tail.covers(span.after)) continue
         const roomId = await roomIdOf(span.roomNumber)
@@ -60,7 +63,7 @@ export function tailSource(ctx: Context, { tail }: Live, user: KnownUser, caller
     },
     async stateChanges(spans) {
       const older = spans.filter(span => !tail.covers(span.after))
-      const found = await stateChangesWithin(reader, numbers, older)
+      const found = await stateChangesWithin(bulk, numbers, older)
       for (const span of spans) {
         if (!tail.covers(span.after)) continue
         const roomId = await roomIdOf(span.roomNumber)
@@ -74,7 +77,7 @@ export function tailSource(ctx: Context, { tail }: Live, user: KnownUser, caller
     },
     async receipts(spans) {
       const older = spans.filter(span => !tail.covers(span.after))
-      const found = await changedReceipts(reader, older, caller.userNumber)
+      const found = await changedReceipts(bulk, older, caller.userNumber)
       for (const span of spans) {
         if (!tail.covers(span.after)) continue
         const roomId = await roomIdOf(span.roomNumber)
@@ -153,7 +156,7 @@ function staysOf(
         moved.set(entry.roomId, (room = { roomNumber: entry.stored.roomNumber, before, changes: [] }))
       }
       const membership = membershipIn(event?.event.content)
-      room.changes.push({ position: entry.position, membership, event: event ?? entry.stored })
+      room.changes.push({ position: entry.position, membership, event })
     }
   }
   const stays: Stay[] = []

@@ -22,9 +22,17 @@ export class Follower {
   /** Messages to the device, each once. */
   readonly toDevice: string[] = []
 
-  constructor(person: Person, query: Query = {}) {
+  readonly #ask: (query: Query) => Promise<JsonObject>
+
+  /** `ask` is what asks for a sync; the front door where absent. */
+  constructor(
+    person: Person,
+    query: Query = {},
+    ask: (query: Query) => Promise<JsonObject> = each => person.sync(each),
+  ) {
     this.person = person
     this.query = query
+    this.#ask = ask
   }
 
   get usesStateAfter(): boolean {
@@ -34,7 +42,7 @@ export class Follower {
   /** Syncs once and takes in the answer. `limit` is that of the timeline. */
   async follow(limit: number, more: JsonObject = {}, query: Query = {}): Promise<JsonObject> {
     const filter = JSON.stringify({ room: { timeline: { limit }, ...more } })
-    const answer = await this.person.sync({ ...this.query, ...query, filter, since: this.since })
+    const answer = await this.#ask({ ...this.query, ...query, filter, since: this.since })
     for (const room of Object.keys(at(answer, 'rooms', 'join') ?? {})) await this.#take(answer, 'join', room)
     for (const room of Object.keys(at(answer, 'rooms', 'leave') ?? {})) await this.#take(answer, 'leave', room)
     for (const event of objectsAt(answer, 'to_device', 'events')) this.toDevice.push(String(at(event, 'content', 'n')))

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { parseFilter } from '../../src/protocol/filters.ts'
+import { type JsonObject } from '../../src/protocol/json.ts'
 import { type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
 import { roomHead } from '../../src/rooms/head.ts'
 import { visibleEvents } from '../../src/rooms/visibility.ts'
 import { timeline, wholeTimeline } from '../../src/storage/events.ts'
 import { liveOf } from '../../src/sync/live.ts'
-import { type SyncRequest } from '../../src/sync/request.ts'
-import { buildFromDatabase, buildFromTail } from '../../src/sync/response.ts'
-import { parseSyncToken } from '../../src/sync/token.ts'
-import { objectsAt, type Person, path, register, text } from '../harness/people.ts'
+import { filterFrom, sinceFrom, type SyncRequest } from '../../src/sync/request.ts'
+import { type Answer, buildFromDatabase, buildFromTail } from '../../src/sync/response.ts'
+import { syncToken } from '../../src/sync/token.ts'
+import { objectsAt, type Person, path, type Query, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { Follower } from './follower.ts'
 
@@ -49,44 +49,48 @@ async function serverState(person: Person, roomId: string): Promise<Map<string, 
   return new Map(events.map(event => [`${text(event, 'type')} ${text(event, 'state_key')}`, text(event, 'event_id')]))
 }
 
-/** The same span read both ways, with everything that varies held still. */
-async function compareSources(follower: Follower, limit: number): Promise<void> {
+/** A request of a person, as the endpoint makes it. */
+async function requestOf(person: Person, query: Query): Promise<SyncRequest> {
   const { ctx } = server
-  const { person, since: token } = follower
-  const since = token === undefined ? null : parseSyncToken(token)
-  if (!since) return
-  const live = liveOf(ctx)
-  // A registered user and their device.
+  // A registered user.
   const userId = person.userId as UserId
   const userNumber = await ctx.numbers.user(userId)
-  const user = await live.users.load(userId, userNumber)
-  if (!live.tail.covers(since.position)) return
+  return {
+    caller: { userId, userNumber, deviceId: null, isAdmin: false, isGuest: false, isSuspended: false, tokenHash: null },
+    filter: await filterFrom(ctx, userNumber, typeof query['filter'] === 'string' ? query['filter'] : undefined),
+    since: sinceFrom(ctx, typeof query['since'] === 'string' ? query['since'] : undefined),
+    fullState: false,
+    stateAfterKeys: query['use_state_after'] === true ? ['state_after'] : [],
+    timeoutMs: 0,
+  }
+}
+
+const userOf = ({ caller }: SyncRequest) => liveOf(server.ctx).users.load(caller.userId, caller.userNumber)
+
+/** What the tail or the database says, as an answer. */
+const objectFrom = ({ fields, next }: Answer): JsonObject => ({
+  ...(JSON.parse(`{${fields.join(',')}}`) as JsonObject), // The members of an object.
+  next_batch: syncToken(next),
+})
+
+/** Asks the database, even for what the tail knows. */
+const askDatabase = (person: Person) => async (query: Query) => {
+  const request = await requestOf(person, query)
+  return objectFrom(await buildFromDatabase(server.ctx, request, await userOf(request)))
+}
+
+/** The same span read both ways. */
+async function compareSources(follower: Follower, limit: number): Promise<void> {
+  const { ctx } = server
+  const { person, since } = follower
   for (const lazy of [false, true]) {
-    const filter = parseFilter({ room: { timeline: { limit }, state: { lazy_load_members: lazy } } })
-    if (!filter.ok) throw new Error(filter.problem)
-    const request: SyncRequest = {
-      caller: {
-        userId,
-        userNumber,
-        deviceId: null,
-        isAdmin: false,
-        isGuest: false,
-        isSuspended: false,
-        tokenHash: null,
-      },
-      filter: filter.filter,
-      since,
-      fullState: false,
-      stateAfterKeys: lazy ? ['state_after'] : [],
-      timeoutMs: 0,
-    }
-    const read = ({ fields, next }: Awaited<ReturnType<typeof buildFromTail>>) => ({
-      next,
-      answer: sorted(JSON.parse(`{${fields.join(',')}}`)),
-    })
-    const fromTail = read(await buildFromTail(ctx, request, since, user))
-    const fromDatabase = read(await buildFromDatabase(ctx, request, user))
-    expect(fromTail).toEqual(fromDatabase)
+    const filter = JSON.stringify({ room: { timeline: { limit }, state: { lazy_load_members: lazy } } })
+    const request = await requestOf(person, { filter, since, use_state_after: lazy })
+    if (!request.since || !liveOf(ctx).tail.covers(request.since.position)) return
+    const user = await userOf(request)
+    const fromTail = objectFrom(await buildFromTail(ctx, request, request.since, user))
+    const fromDatabase = objectFrom(await buildFromDatabase(ctx, request, user))
+    expect(sorted(fromTail)).toEqual(sorted(fromDatabase))
   }
 }
 
@@ -131,6 +135,8 @@ describe('a client that follows /sync', () => {
         new Follower(carol),
         new Follower(await carol.login(), { use_state_after: true }),
         new Follower(bob),
+        new Follower(carol, {}, askDatabase(carol)),
+        new Follower(bob, { use_state_after: true }, askDatabase(bob)),
       ]
       const sent: [string, string][] = []
       let joined = new Set<string>()
@@ -151,7 +157,7 @@ describe('a client that follows /sync', () => {
       for (let step = 0; step < steps; step++) {
         const room = rooms[pick(rooms.length)] ?? ''
         const speaker = speakers[pick(2)] ?? alice
-        switch (pick(10)) {
+        switch (pick(14)) {
           case 0:
             await inRoom(carol, room, pick(3) > 0)
             break
@@ -174,6 +180,27 @@ describe('a client that follows /sync', () => {
           case 4:
             if (joined.has(room)) sent.push([room, await carol.send(room, `carol ${step}`)])
             break
+          case 5:
+            for (const person of [bob, carol])
+              if (joined.has(room) || person === bob) {
+                const [inThat = '', eventId = ''] = sent.at(-1 - pick(5)) ?? []
+                const type = pick(2) === 0 ? 'm.read' : 'm.read.private'
+                if (inThat === room) await person.request('POST', path`/rooms/${room}/receipt/${type}/${eventId}`, {})
+              }
+            break
+          case 6:
+            if (joined.has(room))
+              await carol.put(path`/user/${carol.userId}/rooms/${room}/account_data/com.example.n`, { step })
+            await carol.put(path`/user/${carol.userId}/account_data/com.example.n`, { step })
+            break
+          case 7: {
+            // Nobody waits for these: those who follow see some of them.
+            const burst = [0, 1, 2, 3].map(index => speaker.send(room, `burst ${step} ${index}`))
+            const moving = joined.has(room) && pick(2) === 0 ? carol.leave(room).then(() => joined.delete(room)) : null
+            for (const follower of followers) await follower.follow(1 + pick(3))
+            await Promise.all([...burst, moving])
+            break
+          }
           default: {
             const count = pick(6)
             for (let index = 0; index < count; index++) sent.push([room, await speaker.send(room, `${step} ${index}`)])

@@ -176,7 +176,7 @@ function leftWork(stay: Stay, head: RoomHead, start: number): Work {
     upTo: end?.position ?? beginning,
     // All of a stay that has ended goes through the gate, except where it was unbroken until its end.
     memberFrom: isKnown && lastJoin < 0 ? start : Infinity,
-    ownEvents: changes.slice(wasIn ? lastJoin + 1 : 0).map(change => change.event),
+    ownEvents: changes.slice(wasIn ? lastJoin + 1 : 0).flatMap(change => change.event ?? []),
   }
 }
 

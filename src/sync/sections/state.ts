@@ -73,7 +73,7 @@ export async function statesFor(
     }))
   const changes = await source.stateChanges(spans.filter(span => span.after < span.upTo))
   const full = wanted.filter(each => each.isFull).map(({ roomNumber, upTo }) => ({ roomNumber, position: upTo }))
-  const states = await statesOf(source.reader, ctx.numbers, full, !isLazy)
+  const states = await statesOf(source.bulk, ctx.numbers, full, !isLazy)
   const members = isLazy ? await lazyMembers(ctx, source, caller, shape, since, wanted) : null
 
   const result = new Map<number, StoredEvent[]>()
@@ -162,7 +162,7 @@ async function lazyMembers(
       asked.push({ roomNumber, userId, position: upTo })
     }
   }
-  const found = await membersAt(source.reader, ctx.numbers, asked)
+  const found = await membersAt(source.bulk, ctx.numbers, asked)
   const result = new Map<number, LazyMembers>()
   for (const [roomNumber, memory] of memories) {
     const remember = (events: readonly StoredEvent[]) => {

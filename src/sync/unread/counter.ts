@@ -208,7 +208,7 @@ async function startCold(
     userId,
     span,
   )) {
-    const isJoin = membershipIn(event.event.content) === 'join'
+    const isJoin = membershipIn(event?.event.content) === 'join'
     if (isJoin && !isIn.has(roomNumber)) joinedAt.set(roomNumber, position)
     if (isJoin) isIn.add(roomNumber)
     else isIn.delete(roomNumber)
@@ -219,7 +219,7 @@ async function startCold(
     return { roomNumber, after: Math.max(all, read?.get('main') ?? 0), upTo: source.to, threadsAfter: all }
   })
   const found = await newestEvents(
-    source.reader,
+    source.bulk,
     numbers,
     spans.filter(each => each.after < each.upTo),
     coldStartLimit,
@@ -227,7 +227,7 @@ async function startCold(
   // What was read of the main timeline alone leaves older events of threads unread.
   const older = spans.map(({ roomNumber, after, threadsAfter }) => ({ roomNumber, after: threadsAfter, upTo: after }))
   for (const stored of await newestThreadEvents(
-    source.reader,
+    source.bulk,
     numbers,
     older.filter(each => each.after < each.upTo),
     coldStartLimit,
