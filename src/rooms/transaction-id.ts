@@ -1,17 +1,29 @@
+import { LRUCache } from 'lru-cache'
 import { type Context, perServer } from '../context.ts'
+import { MatrixError } from '../errors.ts'
 import { type EventId } from '../protocol/identifiers.ts'
 import { answeredBefore } from '../storage/events.ts'
 import { type TransactionKey } from '../storage/log-changes.ts'
 import { requestHash } from '../storage/transactions.ts'
 import { type Actor } from './actor.ts'
 
-/** What is being answered right now, by the hex of the request's hash. */
-const underWay = perServer(() => new Map<string, Promise<EventId>>())
+/** How many answers are remembered. What is forgotten is still known to the database. */
+const answerLimit = 50_000
+
+class Answers {
+  /** What is being answered right now, by the hex of the request's hash. */
+  readonly underWay = new Map<string, Promise<EventId>>()
+  /** What was answered lately. */
+  readonly given = new LRUCache<string, EventId>({ max: answerLimit })
+}
+
+const answers = perServer(() => new Answers())
 
 /**
  * Answers a request that carries a transaction ID: the first time by doing `work`, afterwards with what the first was
  * answered. A repetition that comes while the first is under way waits for it. `work` gets the key that must go with the
- * event. The scope is the user's device and the path (`parts`), whatever the body.
+ * event: a repetition that this process cannot know of is found out by the database, when the event is appended. The scope
+ * is the user's device and the path (`parts`), whatever the body.
  * https://spec.matrix.org/v1.19/client-server-api/#transaction-identifiers
  */
 export async function once(
@@ -23,15 +35,17 @@ export async function once(
 ): Promise<EventId> {
   const hash = requestHash([actor.userId, actor.deviceId, ...parts, transactionId])
   const name = hash.toString('hex')
-  const running = underWay(ctx)
-  const earlier = running.get(name)
+  const { underWay, given } = answers(ctx)
+  const earlier = given.get(name) ?? underWay.get(name)
   if (earlier) return earlier
   const answer = answerOnce(ctx, { requestHash: hash, deviceId: actor.deviceId, transactionId }, work)
-  running.set(name, answer)
+  underWay.set(name, answer)
   try {
-    return await answer
+    const eventId = await answer
+    given.set(name, eventId)
+    return eventId
   } finally {
-    running.delete(name)
+    underWay.delete(name)
   }
 }
 
@@ -40,5 +54,13 @@ async function answerOnce(
   transaction: TransactionKey,
   work: (transaction: TransactionKey) => Promise<EventId>,
 ): Promise<EventId> {
-  return (await answeredBefore(ctx.db.kysely, transaction.requestHash)) ?? (await work(transaction))
+  try {
+    return await work(transaction)
+  } catch (error) {
+    if (!(error instanceof MatrixError)) throw error
+    // What is refused now may have been answered before: the sender may have left the room since.
+    const eventId = await answeredBefore(ctx.db.kysely, transaction.requestHash)
+    if (eventId) return eventId
+    throw error
+  }
 }
