@@ -5,6 +5,8 @@ import { type JsonObject } from '../protocol/json.ts'
 import { eventsByNumber } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { previousState } from '../storage/room-heads.ts'
+import { roomHead } from './head.ts'
+import { livesIn } from './visibility.ts'
 
 /** For whom events are shown. */
 export interface Viewer {
@@ -38,7 +40,8 @@ export async function clientEvents(
     eventsByNumber(ctx.db.kysely, ctx.numbers, redactions),
     previousState(ctx.db, ctx.numbers, states),
   ])
-  const redactionByNumber = new Map(redactedBecause.map(redaction => [redaction.eventNumber, redaction]))
+  const living = await livingAmong(ctx, redactedBecause)
+  const redactionByNumber = new Map(living.map(redaction => [redaction.eventNumber, redaction]))
   return events.map(stored =>
     showEvent(ctx, viewer, stored, shown, {
       redaction: stored.redactedBy === null ? null : (redactionByNumber.get(stored.redactedBy) ?? null),
@@ -47,9 +50,18 @@ export async function clientEvents(
   )
 }
 
+/** A redaction may come to its end before what it redacted, which may be state: its reason goes with it. */
+async function livingAmong(ctx: Context, redactions: readonly StoredEvent[]): Promise<StoredEvent[]> {
+  const heads = await Promise.all(redactions.map(({ event }) => roomHead(ctx, event.roomId)))
+  return redactions.filter((redaction, index) => {
+    const head = heads[index]
+    return head ? livesIn(ctx, head, redaction) : false
+  })
+}
+
 /** What an event's `unsigned` tells of other events. */
 export interface Related {
-  /** The redaction that pruned the event. */
+  /** The redaction that pruned the event, while it lives. */
   readonly redaction: StoredEvent | null
   /** The state event that this one replaced. */
   readonly replaced: StoredEvent | null
