@@ -461,14 +461,23 @@ table users
   constraint users_user_id_check CHECK ((octet_length(user_id) <= 255))
   constraint users_user_id_key UNIQUE (user_id)
 
-CREATE OR REPLACE FUNCTION public.lock_room_heads(numbers integer[], expected bigint[])
+CREATE OR REPLACE FUNCTION public.move_room_heads(numbers integer[], expected bigint[], versions bigint[], snapshots bigint[], extremities text[], depths bigint[])
  RETURNS void
  LANGUAGE plpgsql
 AS $function$
+DECLARE
+  moved integer;
 BEGIN
-  PERFORM 1 FROM rooms WHERE room_number = ANY (numbers) ORDER BY room_number FOR UPDATE;
-  IF (SELECT count(*) FROM unnest(numbers, expected) AS wanted (number, version)
-        JOIN rooms ON room_number = wanted.number AND head_version = wanted.version) <> cardinality(numbers) THEN
+  IF cardinality(numbers) > 1 THEN
+    PERFORM 1 FROM rooms WHERE room_number = ANY (numbers) ORDER BY room_number FOR UPDATE;
+  END IF;
+  UPDATE rooms SET head_version = head.version, snapshot_number = head.snapshot,
+    forward_extremities = head.extremities::bigint[], depth = head.depth
+  FROM unnest(numbers, expected, versions, snapshots, extremities, depths)
+    AS head (number, expected, version, snapshot, extremities, depth)
+  WHERE rooms.room_number = head.number AND rooms.head_version = head.expected;
+  GET DIAGNOSTICS moved = ROW_COUNT;
+  IF moved <> cardinality(numbers) THEN
     RAISE EXCEPTION 'a room has moved' USING ERRCODE = 'LT001';
   END IF;
 END $function$

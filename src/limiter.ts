@@ -57,11 +57,7 @@ export interface Limiter {
 const bucketLimit = 100_000
 
 /** A limiter over the given rates; with `enabled: false` it never refuses. */
-export function createLimiter(
-  clock: Clock,
-  rates: Readonly<Record<LimitClass, LimitRate>>,
-  enabled: boolean,
-): Limiter {
+export function createLimiter(clock: Clock, rates: Readonly<Record<LimitClass, LimitRate>>, enabled: boolean): Limiter {
   const buckets = new Map<string, { tokens: number; atMs: number }>()
 
   const refill = (rate: LimitRate, bucket: { tokens: number; atMs: number }, nowMs: number) => {

@@ -52,18 +52,15 @@ export function describeError(error: unknown): LogFields {
 }
 
 /** A logger that writes to `destination` (standard output when absent). */
-export function createLogger(
-  level: LevelWithSilent = 'info',
-  destination?: { write(line: string): unknown },
-): Logger {
+export function createLogger(level: LevelWithSilent = 'info', destination?: { write(line: string): unknown }): Logger {
   const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` }
-  const target = destination
-    ? pino(options, { write: (line: string) => void destination.write(line) })
-    : pino(options)
-  const write = (method: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields: LogFields = {}) => {
-    const kept = Object.fromEntries(Object.entries(fields).filter(([key]) => allowedFields.has(key)))
-    target[method](kept, message)
-  }
+  const target = destination ? pino(options, { write: (line: string) => void destination.write(line) }) : pino(options)
+  const write =
+    (method: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields: LogFields = {}) => {
+      const kept = Object.fromEntries(Object.entries(fields).filter(([key]) => allowedFields.has(key)))
+      target[method](kept, message)
+    }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 

@@ -44,9 +44,8 @@ export function batchStatements(
   const queries: Query[] = []
   const add = (query: Query | null) => query && queries.push(query)
   add(newRooms(changes))
-  add(lockedHeads(changes))
-  add(snapshots(changes))
   add(movedHeads(changes))
+  add(snapshots(changes))
   add(
     lockedDevices(
       size,
@@ -66,9 +65,8 @@ export function batchStatements(
   add(memberships(size, timeline))
   add(prunes(timeline))
   add(relations(timeline))
-  add(transactions(timeline))
   queries.push(...announcementStatements(size, announced))
-  add(logRows(size, timeline, announced))
+  add(announcementLogRows(size, announced))
   queries.push({
     name: 'log_notify',
     text: `SELECT pg_notify('lethe_log', (SELECT position FROM log_head) || ' ' || $1)`,
@@ -111,28 +109,15 @@ function byRoom(changes: readonly RoomChange[]): { first: RoomChange; last: Room
   return [...rooms.values()]
 }
 
-function lockedHeads(changes: readonly RoomChange[]): Query | null {
-  const rooms = byRoom(changes).filter(({ first }) => first.newRoom === null)
-  if (rooms.length === 0) return null
-  return {
-    name: 'log_lock_rooms',
-    text: 'SELECT lock_room_heads($1, $2)',
-    values: [rooms.map(({ first }) => first.roomNumber), rooms.map(({ first }) => first.expectedVersion)],
-  }
-}
-
 function movedHeads(changes: readonly RoomChange[]): Query | null {
   const rooms = byRoom(changes)
   if (rooms.length === 0) return null
   return {
     name: 'log_move_heads',
-    text: `UPDATE rooms SET head_version = moved.version, snapshot_number = moved.snapshot,
-        forward_extremities = moved.extremities::bigint[], depth = moved.depth
-      FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
-        AS moved (room_number, version, snapshot, extremities, depth)
-      WHERE rooms.room_number = moved.room_number`,
+    text: 'SELECT move_room_heads($1, $2, $3, $4, $5, $6)',
     values: [
-      rooms.map(({ last }) => last.roomNumber),
+      rooms.map(({ first }) => first.roomNumber),
+      rooms.map(({ first }) => first.expectedVersion),
       rooms.map(({ last }) => last.head.version),
       rooms.map(({ last }) => last.head.snapshotNumber),
       rooms.map(({ last }) => arrayLiteral(last.head.forwardExtremities)),
@@ -166,6 +151,7 @@ interface Placed {
   readonly offset: number
 }
 
+/** The events, their rows of the log and the transaction IDs they came under: one statement, for most batches the only one. */
 function insertedEvents(
   size: number,
   timeline: readonly Placed[],
@@ -175,12 +161,22 @@ function insertedEvents(
   if (rows.length === 0) return null
   return {
     name: 'log_events',
-    text: `INSERT INTO events (event_number, room_number, position, event_id, type_number, state_key_number,
-        sender_number, flags, depth, origin_server_ts, age_ts, snapshot_number, body)
-      SELECT number, room, ${positionOf('ordinal')}, id, type, state_key, sender, flags, depth, ts, age, snapshot, body
-      FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
-        $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
-        AS new (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body)`,
+    text: `WITH new AS (
+        SELECT *, ${positionOf('ordinal')} AS position
+        FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
+          $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[], $16::text[],
+          $17::text[])
+          AS event (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body, request_hash,
+            device, transaction)),
+      kept AS (
+        INSERT INTO events (event_number, room_number, position, event_id, type_number, state_key_number, sender_number,
+          flags, depth, origin_server_ts, age_ts, snapshot_number, body)
+        SELECT number, room, position, id, type, state_key, sender, flags, depth, ts, age, snapshot, body FROM new),
+      answered AS (
+        INSERT INTO transactions (request_hash, event_number, device_id, transaction_id)
+        SELECT request_hash, number, device, transaction FROM new WHERE request_hash IS NOT NULL)
+      INSERT INTO log (position, kind, room_number, reference)
+      SELECT position, ${logKinds.event}, room, number FROM new WHERE position IS NOT NULL`,
     values: [
       size,
       rows.map(({ event }) => event.eventNumber),
@@ -196,6 +192,9 @@ function insertedEvents(
       rows.map(({ event }) => event.ageTs),
       rows.map(({ event }) => event.snapshotNumber),
       rows.map(({ event }) => event.body),
+      rows.map(({ event }) => event.transaction?.requestHash ?? null),
+      rows.map(({ event }) => event.transaction?.deviceId ?? null),
+      rows.map(({ event }) => event.transaction?.transactionId ?? null),
     ],
   }
 }
@@ -312,60 +311,23 @@ function relations(timeline: readonly Placed[]): Query | null {
   }
 }
 
-function transactions(timeline: readonly Placed[]): Query | null {
-  const rows = timeline.flatMap(({ event }) =>
-    event.transaction ? [{ ...event.transaction, number: event.eventNumber }] : [],
-  )
-  if (rows.length === 0) return null
-  return {
-    name: 'log_transactions',
-    text: `INSERT INTO transactions (request_hash, event_number, device_id, transaction_id)
-      SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[])`,
-    values: [
-      rows.map(row => row.requestHash),
-      rows.map(row => row.number),
-      rows.map(row => row.deviceId),
-      rows.map(row => row.transactionId),
-    ],
-  }
-}
-
-function logRows(
-  size: number,
-  timeline: readonly Placed[],
-  announced: readonly { entry: NumberedAnnouncement; offset: number }[],
-): Query | null {
-  const rows = [
-    ...timeline.map(({ event, change, offset }) => ({
-      offset, kind: logKinds.event, room: change.roomNumber as number | null, user: null as number | null,
-      reference: event.eventNumber as number | null,
-    })), // prettier-ignore
-    ...announced.map(({ entry: { entry, roomNumber, userNumber }, offset }) => ({
-      offset, kind: logKinds[entry.kind], room: roomNumber, user: userNumber, reference: null,
-    })), // prettier-ignore
-  ]
-  if (rows.length === 0) return null
-  return {
-    name: 'log_rows',
-    text: `INSERT INTO log (position, kind, room_number, user_number, reference)
-      SELECT ${positionOf('ordinal')}, kind, room, usr, reference
-      FROM unnest($2::integer[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[])
-        AS new (ordinal, kind, room, usr, reference)`,
-    values: [
-      size,
-      rows.map(row => row.offset),
-      rows.map(row => row.kind),
-      rows.map(row => row.room),
-      rows.map(row => row.user),
-      rows.map(row => row.reference),
-    ],
-  }
-}
-
-/** The log rows of announcements alone, for a transaction of one's own. */
+/** The log rows of announcements. */
 export function announcementLogRows(
   size: number,
-  announced: readonly { entry: NumberedAnnouncement; offset: number }[],
+  announced: readonly { readonly entry: NumberedAnnouncement; readonly offset: number }[],
 ): Query | null {
-  return logRows(size, [], announced)
+  if (announced.length === 0) return null
+  return {
+    name: 'log_rows',
+    text: `INSERT INTO log (position, kind, room_number, user_number)
+      SELECT ${positionOf('ordinal')}, kind, room, usr
+      FROM unnest($2::integer[], $3::smallint[], $4::integer[], $5::integer[]) AS new (ordinal, kind, room, usr)`,
+    values: [
+      size,
+      announced.map(({ offset }) => offset),
+      announced.map(({ entry }) => logKinds[entry.entry.kind]),
+      announced.map(({ entry }) => entry.roomNumber),
+      announced.map(({ entry }) => entry.userNumber),
+    ],
+  }
 }
