@@ -14,6 +14,8 @@ export interface Live {
   readonly tail: Tail
   readonly users: KnownUsers
   readonly notifier: Notifier
+  /** How many entries are in the tail of which it is not known yet whom they concern. */
+  undecided: number
 }
 
 /** It grows from the moment it is first asked for. */
@@ -21,7 +23,7 @@ export const liveOf = perServer((ctx: Context): Live => {
   const tail = new Tail(ctx.log.head)
   const notifier = new Notifier()
   const users = new KnownUsers(ctx, user => notifier.isAwaited(user))
-  const live = { tail, users, notifier }
+  const live: Live = { tail, users, notifier, undecided: 0 }
   ctx.log.subscribe(entries => {
     tail.add(entries)
     for (const entry of entries) {
@@ -38,7 +40,8 @@ export const liveOf = perServer((ctx: Context): Live => {
 })
 
 /** Wakes the syncs that an entry may concern. */
-function wake(ctx: Context, { users, notifier }: Live, entry: LogEntry): void {
+function wake(ctx: Context, live: Live, entry: LogEntry): void {
+  const { users, notifier } = live
   const wakeRoom = (roomId: RoomId) => notifier.wakeAll(users.joinedIn(roomId))
   switch (entry.kind) {
     case 'event':
@@ -77,11 +80,8 @@ function wake(ctx: Context, { users, notifier }: Live, entry: LogEntry): void {
         return
       }
       // Somebody who does not sync here: where they are must be asked.
-      sharedRooms(ctx, entry.userId).then(
-        rooms => rooms.forEach(wakeRoom),
-        (error: unknown) =>
-          ctx.logger.warn('Cannot tell of new devices', { component: 'sync', ...describeError(error) }),
-      )
+      live.undecided++
+      void wakeSharing(ctx, live, entry.userId).finally(() => live.undecided--)
       return
     }
     case 'profile':
@@ -91,10 +91,16 @@ function wake(ctx: Context, { users, notifier }: Live, entry: LogEntry): void {
   }
 }
 
-async function sharedRooms(ctx: Context, userId: UserId): Promise<RoomId[]> {
-  const userNumber = await ctx.numbers.knownUser(userId)
-  if (userNumber === null) return []
-  return (await joinedRooms(ctx.db.kysely, userNumber)).map(room => room.roomId)
+/** Wakes those who share a room with a user; everybody if that cannot be found out. */
+async function wakeSharing(ctx: Context, { users, notifier }: Live, userId: UserId): Promise<void> {
+  try {
+    const userNumber = await ctx.numbers.knownUser(userId)
+    const rooms = userNumber === null ? [] : await joinedRooms(ctx.db.kysely, userNumber)
+    for (const { roomId } of rooms) notifier.wakeAll(users.joinedIn(roomId))
+  } catch (error) {
+    ctx.logger.warn('Cannot tell who shares a room', { component: 'sync', ...describeError(error) })
+    notifier.wakeEverybody()
+  }
 }
 
 /** What was swept is not kept in memory either. */

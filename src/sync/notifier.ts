@@ -25,6 +25,11 @@ export class Waiter {
     this.deviceId = deviceId
   }
 
+  /** True if there may be news that no `wait` has told of yet. */
+  get isWoken(): boolean {
+    return this.#isWoken
+  }
+
   /** Waits for news since the last `wait` returned. */
   async wait(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<Wake> {
     if (signal.aborted) return 'ended'
@@ -97,6 +102,10 @@ export class Notifier {
 
   wakeAll(users: Iterable<KnownUser>): void {
     for (const user of users) this.wake(user)
+  }
+
+  wakeEverybody(): void {
+    this.wakeAll(this.#waiters.keys())
   }
 
   /** Wakes what waits for the user and makes it show its token again. */

@@ -56,19 +56,27 @@ async function answerWhenDue(
 ): Promise<string> {
   const { clock } = ctx
   const { caller, fullState } = request
+  const live = liveOf(ctx)
   const deadlineMs = clock.monotonic() + request.timeoutMs
+  const finish = async (answer: Answer) => textOf(answer, await keyCountsText(ctx, caller))
   let { since } = request
-  let isOver = ctx.shutdown.aborted
   for (;;) {
     const answer = await build(ctx, { ...request, since }, user)
     // Whoever was signed out meanwhile is told nothing more.
-    if (waiter.mustReauthenticate && since) return textOf({ fields: [], next: since }, await keyCountsText(ctx, caller))
+    if (waiter.mustReauthenticate && since) return finish({ fields: [], next: since })
     const remainingMs = deadlineMs - clock.monotonic()
     const isDue = since === null || fullState || answer.fields.length > 0 || remainingMs <= 0
-    if (isDue || isOver) return textOf(answer, await keyCountsText(ctx, caller))
+    if (isDue || ctx.shutdown.aborted) return finish(answer)
     // Nothing in the span concerns the user: the next look begins where this one ended.
     since = answer.next
-    isOver = (await waiter.wait(clock, remainingMs, signal())) === 'ended'
+    const wake = await waiter.wait(clock, remainingMs, signal())
+    // Whoever was not woken need not look again, however far the log has gone on: what concerns them would have woken them.
+    // Read together with the head: an entry may have come since the timer fired.
+    if (wake === 'timeout' && !waiter.isWoken && live.undecided === 0) {
+      const position = Math.max(live.tail.head, since.position)
+      return finish({ fields: [], next: { ...since, position, typing: typingMark(ctx) } })
+    }
+    if (wake === 'ended') return finish({ fields: [], next: since })
   }
 }
 
