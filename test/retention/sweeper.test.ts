@@ -110,6 +110,34 @@ describe('the sweeper', () => {
     await alice.send(room, 'still sendable')
   })
 
+  it('collects states that nothing refers to any more, and no other', async () => {
+    const room = await shortLivedRoom(alice)
+    const events = [await alice.send(room, 'on one branch'), await alice.send(room, 'on another')]
+    await alice.send(room, 'after both')
+    // As where branches meet: states that no state event made, one told as the difference to the other.
+    const [full, difference] = [await server.ctx.numbers.next('snapshot'), await server.ctx.numbers.next('snapshot')]
+    await server.ctx.db.pool.query(
+      `INSERT INTO state_snapshots (snapshot_number, room_number, base_number)
+       SELECT n, room_number, b FROM rooms, (VALUES ($2::bigint, NULL::bigint), ($3, $2)) AS s (n, b) WHERE room_id = $1`,
+      [room, full, difference],
+    )
+    await server.ctx.db.pool.query('UPDATE events SET snapshot_number = $2 WHERE event_id = ANY($1)', [events, difference]) // prettier-ignore
+    const states = async () => {
+      const { rows } = await server.ctx.db.pool.query<{ own: boolean; made: boolean }>(
+        `SELECT bool_or(s.snapshot_number = ANY($2)) AS made, bool_or(s.snapshot_number <> ALL($2)) AS own
+         FROM state_snapshots s JOIN rooms USING (room_number) WHERE room_id = $1`,
+        [room, [full, difference]],
+      )
+      return rows[0]
+    }
+    expect(await states()).toEqual({ made: true, own: true })
+    await server.clock.advance(hour + 1)
+    await sweep(server.ctx)
+    expect(await states()).toEqual({ made: false, own: true })
+    expect(await orphans(server.ctx)).toEqual(noOrphans)
+    await alice.setState(room, 'm.room.topic', { topic: 'still here' })
+  })
+
   it('gives way to somebody who holds what it wants, and has another try', async () => {
     const room = await shortLivedRoom(alice)
     const event = await alice.send(room, 'mango')

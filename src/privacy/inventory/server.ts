@@ -1,0 +1,57 @@
+import { lifetimeDays } from '../lifetimes.ts'
+import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
+
+/** What the server keeps of itself: its name, its log, its schema. */
+export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head' | 'log' | 'log_days'> = {
+  server: {
+    purpose: 'The one row that says whose database this is.',
+    whose: 'server',
+    lifetime: 'server',
+    columns: {
+      only_row: plain('Keeps the table to one row.'),
+      server_name: plain('The name in the identifiers of its users and rooms.'),
+      epoch: plain('Names the history that positions of the log belong to.'),
+      created_on: plain('The day of the first start.'),
+    },
+  },
+  schema_migrations: {
+    purpose: 'The changes of the schema that were applied.',
+    whose: 'nobody',
+    lifetime: 'server',
+    columns: {
+      name: plain('The file of the change.'),
+      checksum: plain('Shows that the file has not been changed since.'),
+      applied_on: plain('The day when it was applied.'),
+    },
+  },
+  log_head: {
+    purpose: 'The newest position of the log.',
+    whose: 'nobody',
+    lifetime: 'server',
+    columns: {
+      only_row: plain('Keeps the table to one row.'),
+      position: plain('The newest position.'),
+    },
+  },
+  log: {
+    purpose: 'What kind of thing happened at each position; entries of events live as long as their event.',
+    whose: 'user',
+    lifetime: { days: lifetimeDays.log },
+    columns: {
+      position: logPosition,
+      kind: plain('What happened: an event, a receipt, new account data and so on.'),
+      room_number: roomNumber,
+      user_number: personal('The user whom it concerns, where it is not an event.'),
+      reference: plain('The number of the event.'),
+    },
+  },
+  log_days: {
+    purpose: 'Where the log stood on each of the last days, so that its entries have an age.',
+    whose: 'nobody',
+    lifetime: { days: lifetimeDays.log_days },
+    columns: {
+      day: plain('The day.'),
+      position: plain('The newest position when the sweeper first ran on that day.'),
+    },
+  },
+}

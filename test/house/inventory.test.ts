@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { silentLogger } from '../../src/log.ts'
+import { inventory, type TableEntry } from '../../src/privacy/inventory.ts'
+import { lifetimeDays } from '../../src/privacy/lifetimes.ts'
+import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { testDatabase, type TestDatabase } from '../harness/database.ts'
+
+let test: TestDatabase
+let db: Database
+beforeAll(async () => {
+  test = await testDatabase()
+  db = openDatabase(test.connection, silentLogger)
+})
+afterAll(async () => {
+  await db.close()
+  await test.drop()
+})
+
+const tables: readonly (readonly [string, TableEntry])[] = Object.entries(inventory)
+
+/** `table.column` of everything that the catalogue knows, views and partitions included. */
+async function catalogue(): Promise<string[]> {
+  const { rows } = await db.pool.query<{ name: string }>(
+    `SELECT c.relname || '.' || a.attname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped`,
+  )
+  return rows.map(row => row.name).sort()
+}
+
+describe('the inventory', () => {
+  it('has every column of the database, and no other', async () => {
+    const declared = tables.flatMap(([table, entry]) => Object.keys(entry.columns).map(column => `${table}.${column}`))
+    expect(declared.sort()).toEqual(await catalogue())
+  })
+
+  it('is compared with what is really there: a new column and a new table are seen', async () => {
+    const before = await catalogue()
+    await db.pool.query('ALTER TABLE receipts ADD address text; CREATE TABLE visits (seen_on date)')
+    const added = (await catalogue()).filter(name => !before.includes(name))
+    await db.pool.query('ALTER TABLE receipts DROP address; DROP TABLE visits')
+    expect(added).toEqual(['receipts.address', 'visits.seen_on'])
+  })
+
+  it('says in a sentence what each table and column is for', () => {
+    const purposes = tables.flatMap(([, entry]) =>
+      [entry, ...Object.values(entry.columns)].map(({ purpose }) => purpose),
+    )
+    expect(purposes.filter(purpose => !/^[A-Z].{4,}\.$/.test(purpose))).toEqual([])
+  })
+
+  it('gives days to those tables that the sweeper gives them to, and the same number', () => {
+    const days = tables.flatMap(([table, { lifetime }]) =>
+      typeof lifetime === 'object' ? [[table, lifetime.days]] : [],
+    )
+    expect(Object.fromEntries(days)).toEqual(lifetimeDays)
+  })
+
+  it('lets nothing live until a time that it does not name', async () => {
+    const timed = tables.filter(([, { lifetime }]) => lifetime === 'until it expires')
+    const without = timed.filter(([, { columns }]) => !('expires_ts' in columns || 'remove_ts' in columns))
+    expect(without.map(([table]) => table)).toEqual([])
+    const { rows } = await db.pool.query<{ name: string }>(
+      `SELECT table_name AS name FROM information_schema.columns WHERE table_schema = 'public'
+         AND column_name IN ('expires_ts', 'remove_ts') AND is_nullable = 'NO'`,
+    )
+    const declared = new Set(timed.map(([table]) => table))
+    expect(rows.map(row => row.name).filter(name => !declared.has(name))).toEqual([])
+  })
+
+  it('calls personal whatever stands for a user or a device', () => {
+    const wrong = tables.flatMap(([table, { columns }]) =>
+      Object.entries(columns)
+        .filter(
+          ([column, { isPersonal }]) =>
+            !isPersonal && /^(user|sender|creator|signer|target)_|device_id|user_id/.test(column),
+        )
+        .map(([column]) => `${table}.${column}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('has no place for addresses, agents, e-mail, or times of use', () => {
+    const names = tables.flatMap(([table, { columns }]) => Object.keys(columns).map(column => `${table}.${column}`))
+    expect(
+      names.filter(name => /(^|[._])(ip|address|agent|email|phone|msisdn|visit)s?($|_)|last_seen_ts/.test(name)),
+    ).toEqual([])
+  })
+})
