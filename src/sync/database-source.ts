@@ -43,7 +43,7 @@ export function databaseSource(
 }
 
 /** What `unsigned` of the events tells of others, from the database. */
-export async function relatedOf(
+async function relatedOf(
   ctx: Context,
   reader: Reader,
   events: readonly StoredEvent[],

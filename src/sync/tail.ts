@@ -242,8 +242,3 @@ export function membersIn(entry: EventEntry): UserId[] {
   // The authorisation rules let nothing but user IDs be the state keys of member events.
   return changes.map(({ stateKey }) => stateKey as UserId)
 }
-
-/** True for events that nobody is shown. */
-export function isHidden(stored: StoredEvent): boolean {
-  return (stored.flags & (eventFlags.rejected | eventFlags.softFailed)) !== 0
-}
