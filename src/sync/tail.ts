@@ -1,12 +1,6 @@
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonValue } from '../protocol/json.ts'
-import {
-  eventFlags,
-  type EventEntry,
-  type LogEntry,
-  type ReceiptEntry,
-  type StoredEvent,
-} from '../storage/log-entries.ts'
+import { type EventEntry, type LogEntry, type ReceiptEntry, type StoredEvent } from '../storage/log-entries.ts'
 
 /** An entry of one kind, with its place in the log. */
 export type Placed<Kind extends LogEntry['kind']> = Extract<LogEntry, { kind: Kind }>
