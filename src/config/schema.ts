@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { defaultLimits, type LimitClass } from '../limiter.ts'
 import { parseRoomId, parseServerName } from '../protocol/identifiers.ts'
+import { defaultRoomVersion, roomVersions } from '../protocol/room-versions.ts'
 import { duration, port, secret, section, size, snakeCase, webUrl } from './values.ts'
 
 // Each key says what it is for: the reference, the JSON Schema and the hints of error messages are made from this file.
@@ -189,6 +190,15 @@ export const settings = section({
       .default({})
       .describe('Policies by room ID, over whatever the room says.'),
     sweep_interval: duration(1_000).prefault('60s').describe('How often expired messages are deleted.'),
+  }).prefault({}),
+  rooms: section({
+    default_version: z
+      .enum(roomVersions.map(({ id }) => id))
+      .default(defaultRoomVersion)
+      .describe('The version of new rooms whose creator asks for none.'),
+  }).prefault({}),
+  profiles: section({
+    public: z.boolean().default(false).describe('Whether profiles are shown to those who are not signed in.'),
   }).prefault({}),
   federation: section({
     enabled: z.boolean().default(false).describe('Whether this server talks to other servers.'),

@@ -1,5 +1,5 @@
 import { type Context, isLocal } from '../context.ts'
-import { invalidParam } from '../errors.ts'
+import { badJson, invalidParam } from '../errors.ts'
 import { type DeviceId, parseDeviceId, parseUserId, type UserId } from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
 import { transaction } from '../storage/database.ts'
@@ -12,17 +12,18 @@ import { askServers, byServer } from './remote-keys.ts'
 export type WantedKeys = ReadonlyMap<UserId, ReadonlyMap<DeviceId, string>>
 
 /**
- * Reads `one_time_keys` of a request. Throws `invalidParam` for a name that is no user ID and for an algorithm that is no
- * text; devices that cannot exist are left out.
+ * Reads `one_time_keys` of a request. Throws `invalidParam` for a name that is no user ID, `badJson` for what is of the wrong
+ * type; devices that cannot exist are left out.
  */
 export function wantedKeys(oneTimeKeys: JsonObject): WantedKeys {
   const wanted = new Map<UserId, Map<DeviceId, string>>()
   for (const [name, devices] of Object.entries(oneTimeKeys)) {
     const userId = parseUserId(name)
-    if (userId === null || !isJsonObject(devices)) throw invalidParam('one_time_keys must map user IDs to devices')
+    if (userId === null) throw invalidParam('one_time_keys must map user IDs to devices')
+    if (!isJsonObject(devices)) throw badJson('one_time_keys must map user IDs to devices')
     const ofUser = new Map<DeviceId, string>()
     for (const [device, algorithm] of Object.entries(devices)) {
-      if (typeof algorithm !== 'string') throw invalidParam('one_time_keys must map devices to algorithms')
+      if (typeof algorithm !== 'string') throw badJson('one_time_keys must map devices to algorithms')
       const deviceId = parseDeviceId(device)
       if (deviceId !== null && isKeyName(algorithm)) ofUser.set(deviceId, algorithm)
     }

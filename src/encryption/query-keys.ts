@@ -1,5 +1,5 @@
 import { type Context, isLocal } from '../context.ts'
-import { invalidParam } from '../errors.ts'
+import { badJson, invalidParam } from '../errors.ts'
 import { type User } from '../http/endpoint.ts'
 import { type DeviceId, parseDeviceId, parseUserId, type UserId } from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
@@ -23,15 +23,18 @@ export interface FoundKeys {
   readonly userSigningKeys: Map<string, JsonObject>
 }
 
-/** Reads `device_keys` of a request. Throws `invalidParam` unless it maps user IDs to lists of device IDs. */
+/**
+ * Reads `device_keys` of a request. Throws `invalidParam` for a name that is no user ID, `badJson` for anything but lists
+ * of strings.
+ */
 export function wantedDevices(deviceKeys: JsonObject): WantedDevices {
   const wanted = new Map<UserId, readonly DeviceId[]>()
   for (const [name, devices] of Object.entries(deviceKeys)) {
     const userId = parseUserId(name)
-    if (userId === null || !Array.isArray(devices))
-      throw invalidParam('device_keys must map user IDs to lists of devices')
+    if (userId === null) throw invalidParam('device_keys must map user IDs to lists of devices')
+    if (!Array.isArray(devices)) throw badJson('device_keys must map user IDs to lists of devices')
     const deviceIds = devices.flatMap(device => {
-      if (typeof device !== 'string') throw invalidParam('A device ID must be a string')
+      if (typeof device !== 'string') throw badJson('A device ID must be a string')
       return parseDeviceId(device) ?? []
     })
     // A list of nothing but impossible devices must not turn into the list that means all of them.

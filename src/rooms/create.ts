@@ -9,7 +9,7 @@ import {
   type UserId,
 } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
-import { defaultRoomVersion, type RoomVersion, roomVersion } from '../protocol/room-versions.ts'
+import { type RoomVersion, roomVersion } from '../protocol/room-versions.ts'
 import { aliasTarget } from '../storage/aliases.ts'
 import { type Actor, refuseSuspended, takeLimit } from './actor.ts'
 import { aliasesIn, badAlias, refuseReservedAlias } from './aliases.ts'
@@ -69,7 +69,7 @@ const presets: Readonly<Record<Preset, { joinRule: string; guestAccess: string; 
  */
 export async function createRoom(ctx: Context, actor: Actor, request: RoomRequest): Promise<RoomId> {
   refuseSuspended(actor)
-  const version = supportedVersion(request.version ?? defaultRoomVersion)
+  const version = supportedVersion(request.version ?? ctx.config.rooms.defaultVersion)
   const preset = request.preset ?? (request.isPublic ? 'public_chat' : 'private_chat')
   const alias = request.aliasName === undefined ? null : await freeAlias(ctx, actor, request.aliasName)
   const invitees = [...new Set(request.invite)].filter(userId => userId !== actor.userId)

@@ -61,7 +61,8 @@ export async function walk(
       place = isForward ? stored.position : stored.position - 1
       if (visible.has(stored) && (!filter || passes(filter, stored))) found.push(stored)
     }
-    if (batch.length < batchSize) return { events: found, next: null }
+    // The end of a page that has something on it is told even if nothing lies beyond: clients store it.
+    if (batch.length < batchSize) return { events: found, next: found.length > 0 ? place : null }
   }
   return { events: found, next: place }
 }

@@ -17,6 +17,8 @@ export interface JoinOptions {
   readonly via?: readonly ServerName[]
   /** What the member event says beside the membership, over the user's profile: a name for this room alone. */
   readonly content?: JsonObject
+  /** What a client adds to the member event of its join, under keys of its own. */
+  readonly more?: JsonObject
 }
 
 /** The one refusal: it does not say whether the room is there. */
@@ -33,13 +35,33 @@ export async function join(ctx: Context, actor: Actor, roomId: RoomId, options: 
   const head = await roomHead(ctx, roomId)
   if (head?.membership(userId) === 'join' && options.content === undefined) return
   takeLimit(ctx, 'joinRoom', roomId)
-  const content = memberContent('join', options.reason, { ...(await profileContent(ctx, userId)), ...options.content })
+  const content = memberContent('join', options.reason, {
+    ...ownKeys(options.more ?? {}),
+    ...(await profileContent(ctx, userId)),
+    ...options.content,
+  })
   if (!head || (await isForOthersToDecide(ctx, actor, head))) {
     await joinElsewhere(ctx, actor, roomId, options.via ?? [], content)
   } else {
     await joinHere(ctx, actor, roomId, content, options.content === undefined)
   }
   await carryOver(ctx, actor, roomId)
+}
+
+/** Keys of a member event that mean something, and of the request itself: not for clients to set by the way. */
+const reservedKeys = new Set([
+  'membership',
+  'displayname',
+  'avatar_url',
+  'is_direct',
+  'reason',
+  'join_authorised_via_users_server',
+  'third_party_invite',
+  'third_party_signed',
+])
+
+function ownKeys(more: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(more).filter(([key]) => !reservedKeys.has(key)))
 }
 
 /** True for a room that only another server can let the user into. */

@@ -216,14 +216,15 @@ describe('POST /keys/query', () => {
     expect(await seenBy(bob)).toBeUndefined()
   })
 
-  it.each([[{ 'not a user': [] }], [{ '@alice:lethe.test': {} }], [{ '@alice:lethe.test': [1] }]])(
-    'refuses %j',
-    async deviceKeys => {
-      const alice = await register(server)
-      const refused = await alice.request('POST', '/keys/query', { device_keys: deviceKeys })
-      expect([refused.status, at(refused.json, 'errcode')]).toEqual([400, 'M_INVALID_PARAM'])
-    },
-  )
+  it.each([
+    [{ 'not a user': [] }, 'M_INVALID_PARAM'],
+    [{ '@alice:lethe.test': {} }, 'M_BAD_JSON'],
+    [{ '@alice:lethe.test': [1] }, 'M_BAD_JSON'],
+  ])('refuses %j', async (deviceKeys, errcode) => {
+    const alice = await register(server)
+    const refused = await alice.request('POST', '/keys/query', { device_keys: deviceKeys })
+    expect([refused.status, at(refused.json, 'errcode')]).toEqual([400, errcode])
+  })
 
   it('forgets the keys of a device that logs out', async () => {
     const alice = await client()
@@ -281,14 +282,15 @@ describe('POST /keys/claim', () => {
     expect(Object.keys(answer.failures as JsonObject)).toEqual(['elsewhere.test'])
   })
 
-  it.each([[{ 'not a user': {} }], [{ '@alice:lethe.test': [] }], [{ '@alice:lethe.test': { X: 1 } }]])(
-    'refuses %j',
-    async oneTimeKeys => {
-      const { person } = await client()
-      const refused = await person.request('POST', '/keys/claim', { one_time_keys: oneTimeKeys })
-      expect([refused.status, at(refused.json, 'errcode')]).toEqual([400, 'M_INVALID_PARAM'])
-    },
-  )
+  it.each([
+    [{ 'not a user': {} }, 'M_INVALID_PARAM'],
+    [{ '@alice:lethe.test': [] }, 'M_BAD_JSON'],
+    [{ '@alice:lethe.test': { X: 1 } }, 'M_BAD_JSON'],
+  ])('refuses %j', async (oneTimeKeys, errcode) => {
+    const { person } = await client()
+    const refused = await person.request('POST', '/keys/claim', { one_time_keys: oneTimeKeys })
+    expect([refused.status, at(refused.json, 'errcode')]).toEqual([400, errcode])
+  })
 })
 
 describe('two clients', () => {

@@ -55,6 +55,9 @@ export function environmentOf(
     LETHE_REGISTRATION__SHARED_SECRET: 'complement',
     LETHE_RATE_LIMITS__ENABLED: 'false',
     LETHE_METRICS__ENABLED: 'false',
+    // Suites write the creator of a room into its power levels, which version 12 forbids.
+    LETHE_ROOMS__DEFAULT_VERSION: '11',
+    LETHE_PROFILES__PUBLIC: 'true',
     ...(settings.databaseUrl === null ? {} : { LETHE_DATABASE__URL: settings.databaseUrl }),
   }
 }

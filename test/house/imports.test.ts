@@ -12,7 +12,7 @@ const declarations = ['http/endpoint.ts', 'http/decoders.ts']
 const middle = ['rooms', 'encryption', 'media', 'push']
 const allowed: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
-  base: ['types:protocol', ...base, 'protocol/identifiers.ts'],
+  base: ['types:protocol', ...base, 'protocol/identifiers.ts', 'protocol/room-versions.ts'],
   context: ['types:protocol', 'types:storage', 'types:privacy', ...base],
   storage: [...base, 'protocol', 'privacy/seal.ts', 'types:privacy'],
   rooms: [...lower, ...declarations],

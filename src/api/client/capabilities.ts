@@ -1,5 +1,5 @@
 import { endpoint } from '../../http/endpoint.ts'
-import { defaultRoomVersion, roomVersions } from '../../protocol/room-versions.ts'
+import { roomVersions } from '../../protocol/room-versions.ts'
 
 /** https://spec.matrix.org/v1.19/client-server-api/#capabilities-negotiation */
 export const capabilities = endpoint({
@@ -11,7 +11,7 @@ export const capabilities = endpoint({
     capabilities: {
       'm.change_password': { enabled: true },
       'm.room_versions': {
-        default: defaultRoomVersion,
+        default: ctx.config.rooms.defaultVersion,
         available: Object.fromEntries(roomVersions.map(({ id, stability }) => [id, stability])),
       },
       'm.set_displayname': { enabled: true },

@@ -18,7 +18,7 @@ export const joinByIdOrAlias = endpoint({
   body: Type.Object({ reason: Type.Optional(schemas.text(reasonLimitBytes)) }),
   handle: async (ctx, { caller, params, query, body }) => {
     const { roomId, via } = await findRoom(ctx, params.roomIdOrAlias, [...query.via, ...query.server_name])
-    await join(ctx, caller, roomId, { reason: body.reason, via })
+    await join(ctx, caller, roomId, { reason: body.reason, via, more: body })
     return { room_id: roomId }
   },
 })

@@ -1,5 +1,6 @@
 import { requireSelf } from '../../accounts/account-data.ts'
 import { profile, profileField, removeProfileField, setProfileField } from '../../accounts/profile.ts'
+import { type Context } from '../../context.ts'
 import { MatrixError, missingParam, missingToken, notFound } from '../../errors.ts'
 import { longString, schemas, userId } from '../../http/decoders.ts'
 import { endpoint, type User } from '../../http/endpoint.ts'
@@ -20,7 +21,7 @@ export const getProfile = endpoint({
   limit: 'light',
   params: { userId },
   handle: async (ctx, { caller, params }) => {
-    requireReader(caller)
+    requireReader(ctx, caller)
     const fields = await profile(ctx, params.userId)
     if (!fields) throw notFound('There is no such profile')
     return fields
@@ -36,7 +37,7 @@ export const getProfileField = endpoint({
   limit: 'light',
   params,
   handle: async (ctx, { caller, params }) => {
-    requireReader(caller)
+    requireReader(ctx, caller)
     return { [params.keyName]: await profileField(ctx, params.userId, params.keyName) }
   },
 })
@@ -78,9 +79,9 @@ function bodyField(body: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(body, key) ? body[key] : undefined
 }
 
-/** Profiles are for people who are signed in. The spec lets servers deny everybody else. */
-function requireReader(caller: User | null): void {
-  if (!caller) throw missingToken()
+/** Profiles are for people who are signed in, unless the operator says otherwise: the spec lets servers choose. */
+function requireReader(ctx: Context, caller: User | null): void {
+  if (!caller && !ctx.config.profiles.public) throw missingToken()
 }
 
 /** People change their own profile; guests their name only. */

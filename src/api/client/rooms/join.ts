@@ -14,7 +14,7 @@ export const joinRoom = endpoint({
   canonicalBody: true,
   body: Type.Object({ reason: Type.Optional(schemas.text(reasonLimitBytes)) }),
   handle: async (ctx, { caller, params, body }) => {
-    await join(ctx, caller, params.roomId, { reason: body.reason })
+    await join(ctx, caller, params.roomId, { reason: body.reason, more: body })
     return { room_id: params.roomId }
   },
 })

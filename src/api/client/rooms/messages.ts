@@ -1,4 +1,4 @@
-import { limit, longString, oneOf, optional, roomId, string } from '../../../http/decoders.ts'
+import { limit, longString, oneOf, optional, roomId, string, withDefault } from '../../../http/decoders.ts'
 import { endpoint } from '../../../http/endpoint.ts'
 import { invalidParam } from '../../../errors.ts'
 import { beginning, shownEvents, walk } from '../../../rooms/history.ts'
@@ -17,7 +17,8 @@ export const messages = endpoint({
   limit: 'light',
   params: { roomId },
   query: {
-    dir: oneOf('b', 'f'),
+    // The specification demands it; clients that leave it out are used to this.
+    dir: withDefault(oneOf('b', 'f'), 'f'),
     from: optional(string),
     to: optional(string),
     limit: limit(10, pageLimit),
