@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { type LogEntry } from '../../src/storage/log-entries.ts'
-import { path, type Person, register } from '../harness/people.ts'
+import { objectsAt, path, type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -82,6 +82,18 @@ describe('a receipt', () => {
       ['m.read', 'main', root],
       ['m.read', root, reply],
     ])
+  })
+
+  it('is told to the room, and a private one to its sender alone', async () => {
+    const event = await alice.send(room, 'hello')
+    await bob.acknowledge(room, event, 'm.read.private')
+    const seenBy = async (person: Person) =>
+      objectsAt(await person.sync(), 'rooms', 'join', room, 'ephemeral', 'events').map(each => each['content'])
+    expect(await seenBy(alice)).toEqual([])
+    const mine = { [bob.userId]: { ts: server.clock.now() } }
+    expect(await seenBy(bob)).toEqual([{ [event]: { 'm.read.private': mine } }])
+    await bob.acknowledge(room, event)
+    expect(await seenBy(alice)).toEqual([{ [event]: { 'm.read': mine } }])
   })
 
   it('of an unknown type is refused', async () => {
