@@ -111,9 +111,15 @@ export function statement<Parameters extends readonly unknown[], Row extends obj
       // The row type is what the declaration promises about its text; a test of each statement holds it to that.
       if (rows !== null) return rows as Row[]
     }
-    const executor = reader.getExecutor()
-    const result = await executor.executeQuery(CompiledQuery.raw(text, [...parameters]))
-    return result.rows as Row[] // As above.
+    const ask = async () => (await reader.getExecutor().executeQuery(CompiledQuery.raw(text, [...parameters]))).rows
+    try {
+      return (await ask()) as Row[] // As above.
+    } catch (error) {
+      // What cost the shared connection may have cost the pool's idle ones too; the pool has dropped the one it gave us.
+      const isLost = error instanceof DatabaseError && error.isUnavailable
+      if (!isLost || reader.isTransaction) throw error
+      return (await ask()) as Row[] // As above.
+    }
   }
   return {
     run,

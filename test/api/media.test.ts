@@ -14,7 +14,8 @@ let server: TestServer
 let alice: Person
 let bob: Person
 beforeAll(async () => {
-  server = await startTestServer({ settings: { media: { max_upload_bytes: 100_000 } } })
+  // No loops: the tests count the clock's timers.
+  server = await startTestServer({ settings: { media: { max_upload_bytes: 100_000 } }, loops: [] })
   alice = await register(server, 'alice')
   bob = await register(server, 'bob')
 })
