@@ -212,14 +212,14 @@ function eventFilter(value: JsonValue | undefined, where: string): EventFilter {
   }
 }
 
-/** The spec wants more than 0; clients that want no events do send 0, and get the least there is. */
+/** The spec wants more than 0; clients that want no events do send 0. */
 function limit(filter: JsonObject, where: string): number | null {
   const value = filter.limit
   if (value === undefined) return null
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0) {
     throw new FilterProblem(`limit in ${where} must be a positive integer`)
   }
-  return Math.min(Math.max(value, 1), filterLimitMaximum)
+  return Math.min(value, filterLimitMaximum)
 }
 
 function flag(filter: JsonObject, key: string, where: string): boolean | null {

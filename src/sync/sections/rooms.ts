@@ -1,4 +1,5 @@
 import { type Context } from '../../context.ts'
+import { matchesEvent } from '../../protocol/filters.ts'
 import { type JsonObject } from '../../protocol/json.ts'
 import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
@@ -67,7 +68,13 @@ export async function roomTexts(sync: Sync, stays: readonly Stay[]): Promise<Roo
   const timelineOf = (work: Work): Timeline => {
     const timeline = timelines.get(work.head.facts.roomNumber) ?? { events: [], isCut: false, start: work.after }
     const known = new Set(timeline.events.map(({ eventNumber }) => eventNumber))
-    const own = work.ownEvents.filter(stored => !known.has(stored.eventNumber) && livesIn(ctx, work.head, stored))
+    const own = work.ownEvents.filter(
+      stored =>
+        !known.has(stored.eventNumber) &&
+        livesIn(ctx, work.head, stored) &&
+        filter.room.timeline.limit > 0 &&
+        matchesEvent(filter.room.timeline, stored.event),
+    )
     return own.length === 0 ? timeline : { ...timeline, events: [...timeline.events, ...own] }
   }
   const told = works.map(work => ({ work, timeline: timelineOf(work), roomNumber: work.head.facts.roomNumber }))

@@ -94,7 +94,11 @@ async function look(
 
 function timelineFrom({ wanted, found, scannedTo }: Search, limit: number): Timeline {
   const events = found.slice(0, limit).reverse()
-  if (found.length > limit) return { events, isCut: true, start: (events[0]?.position ?? scannedTo + 1) - 1 }
+  if (found.length > limit) {
+    const [oldest] = events
+    const start = oldest ? (oldest.position ?? scannedTo + 1) - 1 : (found[0]?.position ?? scannedTo)
+    return { events, isCut: true, start }
+  }
   // Where the search gave up, what lies before is for the client to ask for.
   const isCut = scannedTo > wanted.after
   return { events, isCut, start: isCut ? scannedTo : wanted.after }
