@@ -173,12 +173,21 @@ describe('people with matrix-js-sdk and its Rust crypto', () => {
   it('restore old messages on a fresh device from the key backup', async () => {
     let fresh: SdkDevice | undefined
     try {
-      // The backup is uploaded in the background, at the SDK's leisure.
-      await new Promise<void>(resolve => {
-        alice.client.on(CryptoEvent.KeyBackupSessionsRemaining, remaining => remaining === 0 && resolve())
-        void alice.client.getCrypto()?.checkKeyBackupAndEnable()
-        void send(alice, 'one more')
-      })
+      // The backup is uploaded in the background, at the SDK's leisure: wait until it has every key that Alice has.
+      await eventually(
+        alice,
+        'a complete backup',
+        async () => {
+          const own = await alice.client.getCrypto()?.exportRoomKeys()
+          // The SDK remembers the version it saw first; the count is the server's to say.
+          const response = await fetch(`${server.url}/_matrix/client/v3/room_keys/version`, {
+            headers: { authorization: `Bearer ${alice.client.getAccessToken()}` },
+          })
+          const { count } = (await response.json()) as { count: number } // As the specification has it.
+          return own !== undefined && own.length > 0 && count >= own.length
+        },
+        60_000,
+      )
       fresh = await sdkDevice(server.url, { username: 'alice', password: alice.password, isNew: false })
       for (const [keyId, key] of alice.secretStorageKeys) fresh.secretStorageKeys.set(keyId, key)
       const crypto = fresh.client.getCrypto()
