@@ -5,7 +5,7 @@ import { relatedEvents } from '../storage/relations.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { type Viewer } from './client-events.ts'
 import { type RoomHead } from './head.ts'
-import { lifetimeIn, visibleEvents } from './visibility.ts'
+import { lifetimeIn, membershipHistory, visibleEvents } from './visibility.ts'
 
 /**
  * The bundled aggregations of events that the viewer sees, by event number: the newest edit, the summary of the thread,
@@ -33,6 +33,7 @@ export async function bundledAggregations(
   if (related.size === 0) return bundles
   const children = [...related.values()].flatMap(({ thread, edit }) => [...(thread ? [thread.latest] : []), ...(edit ? [edit] : [])]) // prettier-ignore
   const visible = new Set((await visibleEvents(ctx, viewer.userId, head, children)).map(child => child.eventNumber))
+  const membershipAt = await membershipHistory(ctx, viewer.userId, head)
   // The newest event of a thread shows its own edit.
   const latestIds = [...related.values()].flatMap(({ thread }) => (thread ? [thread.latest.event.eventId] : []))
   const ofLatest = await relatedEvents(ctx.db.kysely, ctx.numbers, latestIds, livingSinceTs, viewerNumber)
@@ -58,6 +59,7 @@ export async function bundledAggregations(
   function shown(child: StoredEvent, edit: StoredEvent | null): JsonObject {
     const age = Math.max(0, ctx.clock.now() - child.event.originServerTs)
     const unsigned: JsonObject = edit ? { age, 'm.relations': { 'm.replace': shown(edit, null) } } : { age }
+    if (child.position !== null) unsigned['membership'] = membershipAt(child.position)
     return clientEvent(child.event, { unsigned }, true)
   }
 }

@@ -1,12 +1,13 @@
 import { type Context } from '../context.ts'
 import { clientEvent, federationFormatEvent } from '../protocol/client-event.ts'
-import { type DeviceId, type UserId } from '../protocol/identifiers.ts'
+import { type Membership } from '../protocol/history-visibility.ts'
+import { type DeviceId, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { eventsByNumber } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { previousState } from '../storage/room-heads.ts'
 import { roomHead } from './head.ts'
-import { livesIn } from './visibility.ts'
+import { livesIn, membershipHistory } from './visibility.ts'
 
 /** For whom events are shown. */
 export interface Viewer {
@@ -25,7 +26,8 @@ export interface Shown {
 
 /**
  * Events as a client sees them, in their order, with all that `unsigned` says: `age`, `transaction_id` to the device that
- * sent it, `prev_content` and `replaces_state` of state events, `redacted_because`. They must have passed `visibleEvents`.
+ * sent it, the viewer's `membership` then, `prev_content` and `replaces_state` of state events, `redacted_because`. They must
+ * have passed `visibleEvents`.
  * https://spec.matrix.org/v1.19/client-server-api/#room-event-format
  */
 export async function clientEvents(
@@ -40,14 +42,28 @@ export async function clientEvents(
     eventsByNumber(ctx.db.kysely, ctx.numbers, redactions),
     previousState(ctx.db, ctx.numbers, states),
   ])
-  const living = await livingAmong(ctx, redactedBecause)
+  const [living, memberships] = await Promise.all([
+    livingAmong(ctx, redactedBecause),
+    membershipHistories(ctx, viewer, events),
+  ])
   const redactionByNumber = new Map(living.map(redaction => [redaction.eventNumber, redaction]))
   return events.map(stored =>
     showEvent(ctx, viewer, stored, shown, {
       redaction: stored.redactedBy === null ? null : (redactionByNumber.get(stored.redactedBy) ?? null),
       replaced: replaced.get(stored.eventNumber) ?? null,
+      membership: stored.position === null ? null : (memberships.get(stored.event.roomId)?.(stored.position) ?? null),
     }),
   )
+}
+
+/** `membershipHistory` of the viewer in each room that the events are of. */
+async function membershipHistories(ctx: Context, { userId }: Viewer, events: readonly StoredEvent[]) {
+  const histories = new Map<RoomId, (position: number) => Membership>()
+  for (const roomId of new Set(events.map(({ event }) => event.roomId))) {
+    const head = await roomHead(ctx, roomId)
+    if (head) histories.set(roomId, await membershipHistory(ctx, userId, head))
+  }
+  return histories
 }
 
 /** A redaction may come to its end before what it redacted, which may be state: its reason goes with it. */
@@ -59,12 +75,14 @@ async function livingAmong(ctx: Context, redactions: readonly StoredEvent[]): Pr
   })
 }
 
-/** What an event's `unsigned` tells of other events. */
+/** What an event's `unsigned` tells beyond the event itself. */
 export interface Related {
   /** The redaction that pruned the event, while it lives. */
   readonly redaction: StoredEvent | null
   /** The state event that this one replaced. */
   readonly replaced: StoredEvent | null
+  /** The viewer's membership at the event; absent or `null` where that has not been looked up. */
+  readonly membership?: Membership | null
 }
 
 /** One event as a client sees it, when the events around it are known already. */
@@ -73,13 +91,14 @@ export function showEvent(
   viewer: Viewer,
   stored: StoredEvent,
   shown: Shown,
-  { redaction, replaced }: Related,
+  { redaction, replaced, membership }: Related,
 ): JsonObject {
   const { event, transaction } = stored
   const unsigned: JsonObject = { age: Math.max(0, ctx.clock.now() - event.originServerTs) }
   if (transaction && event.sender === viewer.userId && transaction.deviceId === viewer.deviceId) {
     unsigned['transaction_id'] = transaction.transactionId
   }
+  if (membership) unsigned['membership'] = membership
   if (replaced) {
     unsigned['prev_content'] = replaced.event.content
     unsigned['prev_sender'] = replaced.event.sender

@@ -136,6 +136,19 @@ export async function visibleEvents(
   })
 }
 
+/**
+ * The viewer's membership in a room by position of its timeline: the state there, with what the event at the position itself
+ * changes. `leave` for those who have no member event yet. One look for any number of events, and none while remembered.
+ */
+export async function membershipHistory(
+  ctx: Context,
+  viewer: UserId,
+  head: RoomHead,
+): Promise<(position: number) => Membership> {
+  const spans = await histories(ctx).membership(head, viewer)
+  return position => around(spans, position, 'leave').after
+}
+
 /** Whether an event would be visible to a user who is in the room and was when it came: the fast path of /sync, which has
  *  just established that from the log. Everything but membership is checked. */
 export function livesIn(ctx: Context, head: RoomHead, stored: StoredEvent): boolean {

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { isJsonObject, type JsonObject, type JsonValue } from '../../src/protocol/json.ts'
+import { answerOf } from '../harness/refusal.ts'
+import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
+
+let server: TestServer
+let alice: Person
+let bob: Person
+let room: string
+beforeAll(async () => {
+  server = await startTestServer()
+  alice = await register(server)
+  bob = await register(server)
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  room = await alice.createRoom({ preset: 'public_chat' })
+})
+
+const bodiesOf = (page: JsonObject) => objectsAt(page, 'chunk').map(event => at(event, 'content', 'body'))
+const membershipThen = (event: JsonValue | undefined) => at(event, 'unsigned', 'membership')
+
+describe('pages of messages', () => {
+  const onlyMessages = '{"types":["m.room.message"]}'
+
+  it.each(['b', 'f'])('in direction %s say where they end until one is empty', async dir => {
+    const sent = ['one', 'two', 'three']
+    for (const body of sent) await alice.send(room, body)
+    const seen: unknown[] = []
+    let from: string | undefined
+    for (;;) {
+      const page = await alice.messages(room, { dir, from, limit: 3, filter: onlyMessages })
+      if (objectsAt(page, 'chunk').length === 0) {
+        expect(page).not.toHaveProperty('end')
+        break
+      }
+      seen.push(...bodiesOf(page))
+      from = text(page, 'end')
+    }
+    expect(seen).toEqual(dir === 'f' ? sent : sent.toReversed())
+  })
+
+  it('end where those that come later can be asked for', async () => {
+    await alice.send(room, 'early')
+    const { end } = await alice.messages(room, { dir: 'f', limit: 100 })
+    expect(typeof end).toBe('string')
+    await alice.send(room, 'late')
+    expect(bodiesOf(await alice.messages(room, { dir: 'f', from: String(end) }))).toEqual(['late'])
+  })
+
+  it('go forward unless a direction is asked for', async () => {
+    await alice.send(room, 'hello')
+    const forward = await alice.messages(room, { dir: 'f' })
+    expect(objectsAt(forward, 'chunk')[0]).toMatchObject({ type: 'm.room.create' })
+    expect((await alice.messages(room, {}))['chunk']).toEqual(forward['chunk'])
+    expect(await answerOf(alice, 'GET', `${path`/rooms/${room}/messages`}?dir=up`)).toEqual([400, 'M_INVALID_PARAM'])
+  })
+
+  it('are refused to outsiders in the words for a room that is not there, whatever they ask for', async () => {
+    const refusals = await Promise.all(
+      [room, '!unknown:lethe.test'].flatMap(each =>
+        ['', '?dir=b', '?dir=b&from=nonsense'].map(async query => {
+          const done = await bob.request('GET', `${path`/rooms/${each}/messages`}${query}`)
+          return [done.status, done.json]
+        }),
+      ),
+    )
+    expect(refusals[0]).toEqual([403, { errcode: 'M_FORBIDDEN', error: expect.any(String) as unknown }])
+    for (const refusal of refusals) expect(refusal).toEqual(refusals[0])
+  })
+})
+
+describe('events say what their reader was in the room', () => {
+  /** Alice speaks before, during and after Bob's two stays; the texts of what Bob sees, and what he was then. */
+  async function lives(): Promise<string[]> {
+    const ids = [await alice.send(room, 'before')]
+    await bob.join(room)
+    ids.push(await alice.send(room, 'with Bob'))
+    await bob.leave(room)
+    ids.push(await alice.send(room, 'without Bob'))
+    await alice.invite(room, bob.userId)
+    ids.push(await alice.send(room, 'while he is invited'))
+    await bob.join(room)
+    return ids
+  }
+
+  it('in /messages, a change of membership being part of it', async () => {
+    await lives()
+    const chunk = objectsAt(await bob.messages(room, { dir: 'f', limit: 100 }), 'chunk')
+    const told = chunk
+      .filter(event => event['type'] === 'm.room.message' || event['state_key'] === bob.userId)
+      .map(event => [at(event, 'content', 'body') ?? at(event, 'content', 'membership'), membershipThen(event)])
+    expect(told).toEqual([
+      ['before', 'leave'],
+      ['join', 'join'],
+      ['with Bob', 'join'],
+      ['leave', 'leave'],
+      ['without Bob', 'leave'],
+      ['invite', 'invite'],
+      ['while he is invited', 'invite'],
+      ['join', 'join'],
+    ])
+    expect(chunk.every(event => typeof membershipThen(event) === 'string')).toBe(true)
+  })
+
+  it('each reader for themselves', async () => {
+    const [before = ''] = await lives()
+    expect(membershipThen(await alice.event(room, before))).toBe('join')
+    expect(membershipThen(await bob.event(room, before))).toBe('leave')
+  })
+
+  it('in state, in members and around an event', async () => {
+    const [, together = ''] = await lives()
+    const done = await bob.request('GET', path`/rooms/${room}/state`)
+    const state = Array.isArray(done.json) ? done.json.filter(isJsonObject) : []
+    const create = state.find(event => event['type'] === 'm.room.create')
+    expect(membershipThen(create)).toBe('leave')
+    const members = objectsAt(await bob.get(path`/rooms/${room}/members`), 'chunk')
+    expect(members.map(event => [event['state_key'], membershipThen(event)])).toEqual(
+      expect.arrayContaining([
+        [alice.userId, 'leave'],
+        [bob.userId, 'join'],
+      ]),
+    )
+    const context = await bob.get(path`/rooms/${room}/context/${together}`, { limit: 2 })
+    expect(membershipThen(context['event'])).toBe('join')
+    expect(objectsAt(context, 'events_after').map(membershipThen)).toEqual(['leave'])
+  })
+
+  it('in threads and edits that come with an event', async () => {
+    const root = await alice.send(room, 'root')
+    const reply = { msgtype: 'm.text', body: 'reply', 'm.relates_to': { rel_type: 'm.thread', event_id: root } }
+    await alice.send(room, reply)
+    await bob.join(room)
+    const edit = {
+      msgtype: 'm.text',
+      body: '* better',
+      'm.new_content': { msgtype: 'm.text', body: 'better' },
+      'm.relates_to': { rel_type: 'm.replace', event_id: root },
+    }
+    await alice.send(room, edit)
+    const shown = await bob.event(room, root)
+    const relations = at(shown, 'unsigned', 'm.relations')
+    expect(membershipThen(shown)).toBe('leave')
+    expect(membershipThen(at(relations, 'm.thread', 'latest_event'))).toBe('leave')
+    expect(membershipThen(at(relations, 'm.replace'))).toBe('join')
+  })
+})
