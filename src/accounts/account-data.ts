@@ -3,7 +3,7 @@ import { forbidden, invalidParam, MatrixError, notFound, notInRoom, tooLarge } f
 import { type User } from '../http/endpoint.ts'
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../protocol/json.ts'
-import { defaultPushRules } from '../protocol/push-rules/defaults.ts'
+import { shownAccountData, shownPushRules } from '../push/rules.ts'
 import { lockAccount } from '../storage/accounts.ts'
 import { accountDataOf, globalRoomNumber, roomOfMember } from '../storage/account-data.ts'
 import { type AccountOwner } from './account.ts'
@@ -48,7 +48,7 @@ export async function setAccountData(
 
 /**
  * Account data as JSON text. Throws `notFound` when there is none, in a room that the user has nothing to do with too.
- * Push rules are there from the beginning.
+ * Push rules are there from the beginning, and come whole: the server's own with what the user changed.
  */
 export async function accountData(
   ctx: Context,
@@ -59,8 +59,8 @@ export async function accountData(
   checkType(type)
   const roomNumber = roomId === null ? globalRoomNumber : await roomOfMember(ctx.db.kysely, owner.userNumber, roomId)
   const text = roomNumber === null ? null : await accountDataOf(ctx.db.kysely, owner.userNumber, roomNumber, type)
-  if (text !== null) return text
-  if (roomId === null && type === 'm.push_rules') return JSON.stringify({ global: defaultPushRules(owner.userId) })
+  if (text !== null) return shownAccountData(owner.userId, roomId, type, text)
+  if (roomId === null && type === 'm.push_rules') return shownPushRules(owner.userId, null)
   throw notFound('There is no such account data')
 }
 

@@ -124,6 +124,12 @@ describe('account data', () => {
     expect(await alice.get(of('m.push_rules'))).toMatchObject({ global: { override: expect.any(Array) } })
   })
 
+  it('has push rules as the endpoints for them show them, whatever was changed', async () => {
+    await alice.put(path`/pushrules/global/room/${'!quiet:lethe.test'}`, { actions: [] })
+    await alice.put('/pushrules/global/override/.m.rule.master/enabled', { enabled: true })
+    expect(await alice.get(of('m.push_rules'))).toEqual({ global: await alice.get('/pushrules/global/') })
+  })
+
   it('may have 256 KiB', async () => {
     const value = (bytes: number) => ({ v: 'x'.repeat(bytes - '{"v":""}'.length) })
     expect((await alice.request('PUT', of('org.big'), value(262_144))).status).toBe(200)
