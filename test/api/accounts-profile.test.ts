@@ -61,6 +61,20 @@ describe('a profile', () => {
     }
   })
 
+  it('is shown to everybody where the operator says so, and changed by its owner alone', async () => {
+    const open = await startTestServer({ settings: { profiles: { public: true } } })
+    try {
+      const dora = await register(open)
+      await dora.put(of(dora, 'displayname'), { displayname: 'Dora' })
+      expect(await nobody(open).get(of(dora))).toEqual({ displayname: 'Dora' })
+      expect(await nobody(open).get(of(dora, 'displayname'))).toEqual({ displayname: 'Dora' })
+      const refused = await nobody(open).request('PUT', of(dora, 'displayname'), { displayname: 'Mallory' })
+      expect(refused.status).toBe(401)
+    } finally {
+      await open.close()
+    }
+  })
+
   it('is changed by its owner only', async () => {
     const bob = await register(server)
     expect((await bob.request('PUT', of(alice, 'displayname'), { displayname: 'x' })).status).toBe(403)

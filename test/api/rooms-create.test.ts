@@ -258,3 +258,20 @@ describe('a server that encrypts private rooms', () => {
     }
   })
 })
+
+describe('a server with a default room version of its own', () => {
+  it('says so, and makes rooms of it unless another version is asked for', async () => {
+    const older = await startTestServer({ settings: { rooms: { default_version: '11' } } })
+    try {
+      const dora = await register(older)
+      const { capabilities } = await dora.get('/capabilities')
+      expect(capabilities).toMatchObject({ 'm.room_versions': { default: '11' } })
+      const room = await dora.createRoom()
+      expect(await dora.state(room, 'm.room.create')).toMatchObject({ room_version: '11' })
+      const newer = await dora.createRoom({ room_version: '12' })
+      expect(await dora.state(newer, 'm.room.create')).toMatchObject({ room_version: '12' })
+    } finally {
+      await older.close()
+    }
+  })
+})

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { type JsonObject } from '../../src/protocol/json.ts'
 import { answerOf } from '../harness/refusal.ts'
-import { at, path, type Person, register } from '../harness/people.ts'
+import { at, path, type Person, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -60,6 +60,33 @@ describe('joining', () => {
       avatar_url: 'mxc://lethe.test/bob',
       reason: 'curious',
     })
+  })
+
+  it('carries further keys into the member event, but none that mean something', async () => {
+    await bob.put(path`/profile/${bob.userId}/displayname`, { displayname: 'Bob' })
+    await bob.put(path`/profile/${bob.userId}/avatar_url`, { avatar_url: 'mxc://lethe.test/bob' })
+    const own = { 'org.example.mood': { happy: true }, foo: 'bar' }
+    const meant = {
+      membership: 'ban',
+      displayname: 'Mallory',
+      avatar_url: 'mxc://lethe.test/mallory',
+      is_direct: true,
+      join_authorised_via_users_server: alice.userId,
+      third_party_invite: { display_name: 'Mallory' },
+      third_party_signed: { mxid: bob.userId },
+    }
+    for (const target of [
+      path`/rooms/${room}/join`,
+      path`/join/${await alice.createRoom({ preset: 'public_chat' })}`,
+    ]) {
+      const joined = await bob.post(target, { ...own, ...meant })
+      expect(await membership(bob, bob, text(joined, 'room_id'))).toEqual({
+        membership: 'join',
+        displayname: 'Bob',
+        avatar_url: 'mxc://lethe.test/bob',
+        ...own,
+      })
+    }
   })
 
   it('says the same of a room that is closed and of one that is not there', async () => {
