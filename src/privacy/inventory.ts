@@ -5,7 +5,9 @@ import { mediaTables } from './inventory/media.ts'
 import { roomTables } from './inventory/rooms.ts'
 import { serverTables } from './inventory/server.ts'
 
-export { type ColumnEntry, type Lifetime, type TableEntry, type Whose } from './inventory/entry.ts'
+export {
+  type ColumnEntry, type Erasure, type Inventory, type Lifetime, type TableEntry, type Way, type Whose,
+} from './inventory/entry.ts' // prettier-ignore
 
 /**
  * Everything that this server keeps: each table and column, with what it is for, whose it is and how long it lives. A table or

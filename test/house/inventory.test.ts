@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/log.ts'
 import { inventory, type TableEntry } from '../../src/privacy/inventory.ts'
 import { lifetimeDays } from '../../src/privacy/lifetimes.ts'
+import { type UserId } from '../../src/protocol/identifiers.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { countOwnRows, ownRows } from '../../src/storage/own-rows.ts'
 import { testDatabase, type TestDatabase } from '../harness/database.ts'
 
 let test: TestDatabase
@@ -77,6 +79,43 @@ describe('the inventory', () => {
         .map(([column]) => `${table}.${column}`),
     )
     expect(wrong).toEqual([])
+  })
+
+  it('has a way from a user to their rows in every table of users, which the database can go', async () => {
+    const owner = { userId: '@nobody:lethe.test' as UserId, userNumber: -1 } // It has the grammar of one.
+    for (const [table, entry] of tables) {
+      // The names come from the object itself.
+      const name = table as keyof typeof inventory
+      if (entry.ways === undefined) expect([table, entry.whose, entry.erasure]).not.toEqual([table, 'user', undefined])
+      else expect([table, await countOwnRows(db.kysely, inventory, name, owner)]).toEqual([table, 0])
+      const columns = Object.keys(entry.columns)
+      if (entry.ways) await ownRows(db.kysely, inventory, name, columns, owner, null, 1)
+    }
+  })
+
+  it('says of every column that holds a user how it is a way to their rows', () => {
+    const missing = tables.flatMap(([table, { columns, ways = [] }]) =>
+      Object.keys(columns)
+        .filter(column => /^(user|sender|creator|signer|target)_number$/.test(column))
+        .filter(column => !ways.some(way => 'number' in way && way.number === column))
+        .map(column => `${table}.${column}`),
+    )
+    expect(missing).toEqual([])
+  })
+
+  it('shows no hashes of what people prove with who they are', () => {
+    const shown = tables.flatMap(([table, { columns, whose }]) =>
+      Object.entries(columns)
+        .filter(([column, { isSecret }]) => whose === 'user' && /_hash$/.test(column) && !isSecret)
+        .map(([column]) => `${table}.${column}`),
+    )
+    // It is over who asked for what, and proves nothing.
+    expect(shown).toEqual(['transactions.request_hash'])
+  })
+
+  it('tells the erased person in a sentence why something is kept', () => {
+    const reasons = tables.flatMap(([, { erasure }]) => (typeof erasure === 'object' ? [erasure.kept] : []))
+    expect(reasons.filter(reason => !/^[A-Z].{10,}\.$/.test(reason))).toEqual([])
   })
 
   it('has no place for addresses, agents, e-mail, or times of use', () => {

@@ -1,4 +1,6 @@
-import { deviceId, expiresTs, type Inventory, logPosition, personal, plain, userNumber } from './entry.ts'
+import {
+  byUserNumber, deviceId, expiresTs, type Inventory, logPosition, personal, plain, secret, userNumber,
+} from './entry.ts' // prettier-ignore
 
 type AccountTables =
   | 'users'
@@ -20,6 +22,10 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'The numbers that stand for users, local ones and others, wherever they are mentioned.',
     whose: 'user',
     lifetime: 'server',
+    ways: byUserNumber,
+    erasure: {
+      kept: 'Your user ID is part of the events that rooms are built on, and is never given to anybody else.',
+    },
     columns: {
       user_number: userNumber,
       user_id: personal('The user ID.'),
@@ -30,9 +36,13 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'The accounts of this server, deactivated ones too, so that nobody takes their names.',
     whose: 'user',
     lifetime: 'server',
+    ways: byUserNumber,
+    erasure: {
+      kept: 'That the account was there, so that nobody can take its name; without password, name or devices.',
+    },
     columns: {
       user_number: userNumber,
-      password_hash: personal('Lets the password be checked without being known.'),
+      password_hash: secret('Lets the password be checked without being known.'),
       is_admin: personal('Whether they administer the server.'),
       is_guest: personal('Whether it is a guest account.'),
       is_locked: personal('Whether an administrator has locked it.'),
@@ -46,6 +56,8 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'The devices that are signed in.',
     whose: 'user',
     lifetime: 'device',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       device_id: deviceId,
@@ -57,24 +69,28 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'What requests are recognised by.',
     whose: 'user',
     lifetime: 'device',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
-      token_hash: personal('The SHA-256 of the token.'),
+      token_hash: secret('The SHA-256 of the token.'),
       user_number: userNumber,
       device_id: deviceId,
       expires_ts: expiresTs,
-      refresh_hash: personal('The SHA-256 of the refresh token that came with it.'),
+      refresh_hash: secret('The SHA-256 of the refresh token that came with it.'),
     },
   },
   refresh_tokens: {
     purpose: 'The sessions whose tokens change, with what gets them the next.',
     whose: 'user',
     lifetime: 'until it expires',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
-      family_hash: personal('What all refresh tokens of the session have in common, hashed.'),
+      family_hash: secret('What all refresh tokens of the session have in common, hashed.'),
       user_number: userNumber,
       device_id: deviceId,
-      current_hash: personal('The SHA-256 of the token that is good.'),
-      previous_hash: personal('The SHA-256 of the one before, until it is known that the answer arrived.'),
+      current_hash: secret('The SHA-256 of the token that is good.'),
+      previous_hash: secret('The SHA-256 of the one before, until it is known that the answer arrived.'),
       expires_ts: expiresTs,
     },
   },
@@ -82,8 +98,10 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'Tokens for one login, as one device makes them for another.',
     whose: 'user',
     lifetime: 'until it expires',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
-      token_hash: personal('The SHA-256 of the token.'),
+      token_hash: secret('The SHA-256 of the token.'),
       user_number: userNumber,
       expires_ts: expiresTs,
     },
@@ -115,11 +133,13 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'Requests that wait for their user to prove who they are.',
     whose: 'user',
     lifetime: 'until it expires',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
-      session_hash: personal('The SHA-256 of the session’s name.'),
+      session_hash: secret('The SHA-256 of the session’s name.'),
       operation: plain('What is to be done.'),
       user_number: userNumber,
-      body_hash: personal('Shows that the request is still the same.'),
+      body_hash: secret('Shows that the request is still the same.'),
       completed: plain('The stages that are done.'),
       token: plain('The registration token that it holds a use of.'),
       expires_ts: expiresTs,
@@ -129,6 +149,8 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'What users say of themselves to everybody.',
     whose: 'user',
     lifetime: 'account',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       key: personal('The name of the field.'),
@@ -139,6 +161,8 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'What parts of the answers a client wants.',
     whose: 'user',
     lifetime: 'account',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       filter_number: plain('What the client asks for it by.'),
@@ -149,6 +173,8 @@ export const accountTables: Inventory<AccountTables> = {
     purpose: 'What a user’s clients keep here, tags, push rules and read markers among it.',
     whose: 'user',
     lifetime: 'account',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       room_number: personal('The room that it is about.'),

@@ -1,5 +1,5 @@
 import { lifetimeDays } from '../lifetimes.ts'
-import { deviceId, type Inventory, logPosition, personal, plain, userNumber } from './entry.ts'
+import { byUserNumber, deviceId, type Inventory, logPosition, personal, plain, userNumber } from './entry.ts'
 
 type KeyTables =
   | 'to_device_messages'
@@ -22,6 +22,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'Messages from device to device that wait to be fetched.',
     whose: 'user',
     lifetime: { days: lifetimeDays.to_device_messages },
+    ways: [{ number: 'user_number' }, { number: 'sender_number' }],
+    erasure: 'deleted',
     columns: {
       position: logPosition,
       user_number: personal('The user whom it is for.'),
@@ -36,6 +38,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'By what others know a device.',
     whose: 'user',
     lifetime: 'device',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       device_id: deviceId,
@@ -46,6 +50,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'Keys with which others begin to talk to a device, each good for once.',
     whose: 'user',
     lifetime: 'until used',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       device_id: deviceId,
@@ -59,6 +65,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'What is handed out when a device has no one-time keys left.',
     whose: 'user',
     lifetime: 'until replaced',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       device_id: deviceId,
@@ -72,6 +80,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'The keys by which a user vouches for devices and other users.',
     whose: 'user',
     lifetime: 'until replaced',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       usage: plain('Which of the three it is.'),
@@ -82,6 +92,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'Who has vouched for which key.',
     whose: 'user',
     lifetime: 'account',
+    ways: [{ number: 'target_number' }, { number: 'signer_number' }],
+    erasure: 'deleted',
     columns: {
       target_number: personal('The user whose key it is.'),
       target_key: personal('The key.'),
@@ -94,6 +106,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'When a user’s devices or keys last changed, so that others ask for them again.',
     whose: 'user',
     lifetime: 'account',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       position: logPosition,
@@ -103,6 +117,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'The backups of the keys of encrypted messages, by version.',
     whose: 'user',
     lifetime: 'until removed',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       version: plain('Which of the user’s backups it is.'),
@@ -117,6 +133,8 @@ export const keyTables: Inventory<KeyTables> = {
     purpose: 'The keys in the backups, encrypted by the client.',
     whose: 'user',
     lifetime: 'until removed',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       user_number: userNumber,
       version: plain('The backup that it is in.'),

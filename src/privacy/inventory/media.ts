@@ -1,4 +1,4 @@
-import { type Inventory, personal, plain } from './entry.ts'
+import { byUserNumber, type Inventory, personal, plain } from './entry.ts'
 
 const mediaId = personal('The name in its mxc address.')
 const contentType = plain('What kind of file it is.')
@@ -11,6 +11,8 @@ export const mediaTables: Inventory<'media' | 'media_thumbnails' | 'unreferenced
     purpose: 'Uploaded files; an announced upload that never comes lives until it expires.',
     whose: 'user',
     lifetime: 'account',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       media_id: mediaId,
       user_number: personal('The user who uploaded it, and whose account it goes with.'),
@@ -27,6 +29,8 @@ export const mediaTables: Inventory<'media' | 'media_thumbnails' | 'unreferenced
     purpose: 'Small pictures of uploaded ones.',
     whose: 'user',
     lifetime: 'account',
+    ways: [{ refers: 'media_id', to: 'media', by: 'media_id' }],
+    erasure: 'deleted',
     columns: {
       media_id: mediaId,
       width: plain('In pixels.'),

@@ -1,5 +1,5 @@
 import { lifetimeDays } from '../lifetimes.ts'
-import { type Inventory, logPosition, personal, plain, roomNumber, userNumber } from './entry.ts'
+import { byUserNumber, type Inventory, logPosition, personal, plain, roomNumber, userNumber } from './entry.ts'
 
 type RoomTables =
   | 'rooms'
@@ -50,6 +50,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'The numbers that stand for state keys, user IDs among them.',
     whose: 'user',
     lifetime: 'server',
+    ways: [{ name: 'state_key' }],
+    erasure: { kept: 'Your user ID is the key of your membership in each room that you were in.' },
     columns: {
       state_key_number: stateKeyNumber,
       state_key: personal('The state key.'),
@@ -59,6 +61,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'What was said and done in rooms; what sets a room’s state lives as long as the room.',
     whose: 'user',
     lifetime: 'event',
+    ways: [{ number: 'sender_number' }, { refers: 'state_key_number', to: 'state_keys', by: 'state_key_number' }],
+    erasure: 'pruned',
     columns: {
       event_number: eventNumber,
       room_number: roomNumber,
@@ -115,6 +119,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'Who is in a room, was, or is invited.',
     whose: 'user',
     lifetime: 'room',
+    ways: byUserNumber,
+    erasure: { kept: 'That you were in a room and left it: it says who was there when, without a name or a picture.' },
     columns: {
       room_number: roomNumber,
       user_number: userNumber,
@@ -129,6 +135,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'Which events are reactions, edits, replies in threads of which others.',
     whose: 'room',
     lifetime: 'event',
+    ways: [{ refers: 'child_number', to: 'events', by: 'event_number' }],
+    erasure: 'deleted',
     columns: {
       parent_id: personal('The event that is reacted to.'),
       child_number: eventNumber,
@@ -140,6 +148,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'Requests that clients may repeat, so that nothing happens twice.',
     whose: 'user',
     lifetime: { days: lifetimeDays.transactions },
+    ways: [{ refers: 'event_number', to: 'events', by: 'event_number' }],
+    erasure: 'deleted',
     columns: {
       request_hash: personal('Who asked for what, hashed.'),
       event_number: eventNumber,
@@ -152,6 +162,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'How far users have read.',
     whose: 'user',
     lifetime: 'event',
+    ways: byUserNumber,
+    erasure: 'deleted',
     columns: {
       room_number: roomNumber,
       user_number: userNumber,
@@ -166,6 +178,8 @@ export const roomTables: Inventory<RoomTables> = {
     purpose: 'The names by which rooms are found.',
     whose: 'room',
     lifetime: 'until removed',
+    ways: [{ number: 'creator_number' }],
+    erasure: { kept: 'The addresses that you gave to rooms are the rooms’.' },
     columns: {
       alias: plain('The name.'),
       room_number: roomNumber,

@@ -37,6 +37,8 @@ export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head'
     purpose: 'What kind of thing happened at each position; entries of events live as long as their event.',
     whose: 'user',
     lifetime: { days: lifetimeDays.log },
+    ways: [{ number: 'user_number' }, { refers: 'reference', to: 'events', by: 'event_number' }],
+    erasure: { kept: 'A number that stands for you, beside what your other devices were told; it goes within days.' },
     columns: {
       position: logPosition,
       kind: plain('What happened: an event, a receipt, new account data and so on.'),
