@@ -42,6 +42,18 @@ table accounts
   constraint accounts_pkey PRIMARY KEY (user_number)
   constraint accounts_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number) ON DELETE CASCADE
 
+table admin_audit
+  use_number bigint not null generated always as identity
+  user_number integer not null
+  method text collate C not null
+  endpoint text collate C not null
+  target_hash bytea
+  minute_ts bigint not null
+  constraint admin_audit_pkey PRIMARY KEY (use_number)
+  constraint admin_audit_target_hash_check CHECK ((octet_length(target_hash) = 16))
+  constraint admin_audit_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
+  CREATE INDEX admin_audit_minute ON admin_audit USING btree (minute_ts)
+
 table backed_up_sessions
   user_number integer not null
   version integer not null
@@ -55,6 +67,33 @@ table backed_up_sessions
   constraint backed_up_sessions_room_id_check CHECK ((octet_length(room_id) <= 255))
   constraint backed_up_sessions_session_id_check CHECK ((octet_length(session_id) <= 255))
   constraint backed_up_sessions_user_number_version_fkey FOREIGN KEY (user_number, version) REFERENCES key_backups(user_number, version) ON DELETE CASCADE
+
+table background_jobs
+  job_id text collate C not null
+  kind text collate C not null
+  status text collate C not null default 'scheduled'::text
+  user_number integer not null
+  target text collate C not null
+  request text not null
+  progress text not null default '{}'::text
+  failure text
+  created_ts bigint not null
+  ended_ts bigint
+  constraint background_jobs_job_id_check CHECK ((octet_length(job_id) <= 64))
+  constraint background_jobs_pkey PRIMARY KEY (job_id)
+  constraint background_jobs_status_check CHECK ((status = ANY (ARRAY['scheduled'::text, 'active'::text, 'complete'::text, 'failed'::text])))
+  constraint background_jobs_target_check CHECK ((octet_length(target) <= 255))
+  constraint background_jobs_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
+  CREATE INDEX background_jobs_target ON background_jobs USING btree (target)
+  CREATE INDEX background_jobs_waiting ON background_jobs USING btree (created_ts) WHERE (ended_ts IS NULL)
+
+table blocked_rooms
+  room_id text collate C not null
+  user_number integer not null
+  is_passing boolean not null default false
+  constraint blocked_rooms_pkey PRIMARY KEY (room_id)
+  constraint blocked_rooms_room_id_check CHECK ((octet_length(room_id) <= 255))
+  constraint blocked_rooms_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
 
 table cross_signing_keys
   user_number integer not null
@@ -253,6 +292,8 @@ table media
   sha256 bytea
   created_ts bigint not null
   expires_ts bigint
+  is_quarantined boolean not null default false
+  is_protected boolean not null default false
   constraint media_media_id_check CHECK ((octet_length(media_id) <= 255))
   constraint media_pkey PRIMARY KEY (media_id)
   constraint media_sha256_check CHECK ((octet_length(sha256) = 32))
@@ -350,6 +391,23 @@ table registration_tokens
   constraint registration_tokens_pkey PRIMARY KEY (token)
   constraint registration_tokens_token_check CHECK ((octet_length(token) <= 64))
   constraint registration_tokens_uses_allowed_check CHECK ((uses_allowed >= 0))
+
+table reports
+  report_number bigint not null generated always as identity
+  user_number integer not null
+  room_number integer
+  event_id text collate C
+  reported_number integer
+  reason text not null
+  score integer
+  received_ts bigint not null
+  constraint reports_event_id_check CHECK ((octet_length(event_id) <= 255))
+  constraint reports_pkey PRIMARY KEY (report_number)
+  constraint reports_reported_number_fkey FOREIGN KEY (reported_number) REFERENCES users(user_number)
+  constraint reports_room_number_fkey FOREIGN KEY (room_number) REFERENCES rooms(room_number) ON DELETE CASCADE
+  constraint reports_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
+  CREATE INDEX reports_received ON reports USING btree (received_ts)
+  CREATE INDEX reports_room ON reports USING btree (room_number)
 
 table room_aliases
   alias text collate C not null

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { authenticateToken } from './accounts/authenticate.ts'
+import { recordAdminUse } from './admin/audit.ts'
 import { routes } from './api/routes.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config } from './config.ts'
@@ -9,6 +10,7 @@ import { type Context } from './context.ts'
 import { type MatrixError, unavailable } from './errors.ts'
 import { type Authenticators } from './http/authenticate-port.ts'
 import { type Endpoint } from './http/endpoint.ts'
+import { endpointsOn, type Listener } from './http/listeners.ts'
 import { addProcessMetrics, createRequestMetrics } from './http/metrics.ts'
 import { createHttpServer, type HttpOptions, type HttpServer } from './http/mount.ts'
 import { createOperationsHandler } from './http/operations.ts'
@@ -49,6 +51,8 @@ export interface RunningServer {
   readonly ctx: Context
   /** `http://host:port` of the listener for clients. */
   readonly url: string
+  /** That of the listener for administrators, or `null` when it is switched off. */
+  readonly adminUrl: string | null
   /** That of the listener for operators (metrics, health), or `null` when it is switched off. */
   readonly metricsUrl: string | null
   /** Drains and stops: no new connections, long polls answer at once, running requests get 15 seconds, everything is
@@ -108,17 +112,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     liveOf(ctx)
     for (const loop of options.loops ?? loops) undo.add(loop.name, loop.start(ctx))
     const metrics = createRequestMetrics()
-    const http = createHttpServer(ctx, options.endpoints ?? routes, authenticators, {
-      metrics,
-      trustedProxies: config.trustedProxies,
-      translateError,
-      ...(options.wayIn ? { wayIn: options.wayIn } : {}),
-    })
+    const httpServer = (listener: Listener) =>
+      createHttpServer(ctx, endpointsOn(listener, options.endpoints ?? routes, config.admin), authenticators, {
+        metrics,
+        trustedProxies: config.trustedProxies,
+        translateError,
+        recordAdminUse,
+        ...(options.wayIn ? { wayIn: options.wayIn } : {}),
+      })
     const metricsUrl = await openOperations(ctx, metrics.registry, undo)
-    const url = await listen(http.server, config.listen.host, config.listen.port)
-    undo.add('http', () => drain(shutdown, http))
+    const open = async (listener: Listener, { host, port }: { readonly host: string; readonly port: number }) => {
+      const http = httpServer(listener)
+      const url = await listen(http.server, host, port)
+      undo.add(`${listener} listener`, () => drain(shutdown, http))
+      return url
+    }
+    const adminUrl = config.admin.listen.enabled ? await open('admin', config.admin.listen) : null
+    const url = await open('public', config.listen)
     let closing: Promise<void> | null = null
-    return { ctx, url, metricsUrl, close: () => (closing ??= undo.run()) }
+    return { ctx, url, adminUrl, metricsUrl, close: () => (closing ??= undo.run()) }
   } catch (error) {
     await undo.run()
     throw error

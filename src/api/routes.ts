@@ -1,6 +1,6 @@
 import { type Endpoint, endpointsOf } from '../http/endpoint.ts'
 import { clientRoutes } from './client/routes.ts'
-import * as adminRegister from './admin/register.ts'
+import { adminRoutes } from './admin/routes.ts'
 import * as health from './health.ts'
 import * as mediaConfig from './media/config.ts'
 import * as mediaCreate from './media/create.ts'
@@ -12,14 +12,6 @@ import * as wellKnownServer from './well-known/server.ts'
 /** Every endpoint that clients, browsers and operators call. */
 export const routes: readonly Endpoint[] = [
   ...clientRoutes,
-  ...endpointsOf(
-    adminRegister,
-    health,
-    mediaConfig,
-    mediaCreate,
-    mediaUpload,
-    pagesJoin,
-    wellKnownClient,
-    wellKnownServer,
-  ),
+  ...adminRoutes,
+  ...endpointsOf(health, mediaConfig, mediaCreate, mediaUpload, pagesJoin, wellKnownClient, wellKnownServer),
 ]

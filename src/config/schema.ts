@@ -111,6 +111,20 @@ export const settings = section({
     enabled: z.boolean().default(true).describe('Whether to answer /metrics for Prometheus.'),
     ...listener('127.0.0.1', 9090),
   }).prefault({}),
+  admin: section({
+    listen: section({
+      enabled: z.boolean().default(false).describe('Whether to answer administrators on a port of their own.'),
+      ...listener('127.0.0.1', 8009),
+    }).prefault({}),
+    on_public_listener: z
+      .boolean()
+      .default(false)
+      .describe('Whether the port that is open to the world answers administrators too.'),
+    content_access: z
+      .boolean()
+      .default(false)
+      .describe('Whether administrators may read the content of rooms and sign in as others.'),
+  }).prefault({}),
   trusted_proxies: networks.describe('Networks of the reverse proxies whose X-Forwarded-For is believed.'),
   log: section({
     level: z

@@ -23,6 +23,18 @@ export interface Credentials {
   readonly actingAs: { readonly userId: string | null; readonly deviceId: string | null }
 }
 
+/** What an administrator asked for. */
+export interface AdminUse {
+  readonly method: string
+  /** The path as declared. */
+  readonly pattern: string
+  /** The values of its parameters: whom or what it is about. */
+  readonly targets: readonly string[]
+}
+
+/** Writes down that an administrator used an endpoint, before it answers. Where it throws, the endpoint is not called. */
+export type RecordAdminUse = (ctx: Context, caller: User, use: AdminUse) => Promise<void>
+
 /**
  * Who is calling? The HTTP layer knows nothing of accounts, keys and registrations, so whoever does is handed to it. Each
  * function throws the `MatrixError` to answer with (401 for a credential that is not good).

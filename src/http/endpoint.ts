@@ -6,6 +6,7 @@ import { badJson, invalidParam, type MatrixError, missingParam } from '../errors
 import { type LimitClass } from '../limiter.ts'
 import { type DeviceId, type ServerName, type UserId } from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../protocol/json.ts'
+import { isAdminPath } from './listeners.ts'
 import { type Decoder, type Decoded, type Decoders } from './decoders.ts'
 
 /** A signed-in user (or an appservice acting as one). */
@@ -86,6 +87,8 @@ export interface EndpointDeclaration<A extends Auth, P extends Decoders, Q exten
   /** Further paths of the same endpoint: other versions and unstable prefixes. */
   readonly aliases?: readonly string[]
   readonly auth: A
+  /** `true`: under an administrators' path and yet for everybody, so that the public listener has it too. */
+  readonly isPublic?: boolean
   /** Locked accounts may call it all the same: logging out. */
   readonly evenIfLocked?: boolean
   /** The class of its rate limit; `null` only where a limit would harm (sync, health). Keyed by user, else by address. */
@@ -109,6 +112,8 @@ export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly paths: readonly string[]
   readonly auth: Auth
+  /** False: only a listener for administrators has it. */
+  readonly isPublic: boolean
   readonly evenIfLocked: boolean
   readonly limit: LimitClass | null
   readonly params: Readonly<Record<string, Decoder<unknown>>>
@@ -147,6 +152,7 @@ export function endpoint<
     method: declaration.method,
     paths: [...stable, ...legacy],
     auth: declaration.auth,
+    isPublic: declaration.isPublic ?? !isAdminPath(path),
     evenIfLocked: declaration.evenIfLocked ?? false,
     limit: declaration.limit,
     params: declaration.params ?? {},

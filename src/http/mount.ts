@@ -7,7 +7,7 @@ import { type MatrixError, unrecognized } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { createAddressKeys } from './address.ts'
 import { type Answer, refusalOf, writeAnswer } from './answer.ts'
-import { type Authenticators } from './authenticate-port.ts'
+import { type Authenticators, type RecordAdminUse } from './authenticate-port.ts'
 import { expectContinue } from './body.ts'
 import { isApiPath, preflightHeaders } from './cors.ts'
 import { type Endpoint } from './endpoint.ts'
@@ -35,6 +35,8 @@ export interface HttpOptions {
   /** The refusal that an error of the layers below means, or `null` for a fault of the server. */
   readonly translateError?: (error: unknown) => MatrixError | null
   readonly metrics?: RequestMetrics
+  /** Needed where an endpoint is for administrators. */
+  readonly recordAdminUse?: RecordAdminUse
 }
 
 export interface HttpServer {
@@ -64,6 +66,10 @@ export function createHttpServer(
     authenticators,
     addressKey: createAddressKeys(ctx.clock, ctx.random, options.trustedProxies ?? []),
     translateError: options.translateError ?? (() => null),
+    recordAdminUse: options.recordAdminUse,
+  }
+  if (!options.recordAdminUse && endpoints.some(({ auth }) => auth === 'admin')) {
+    throw new Error('nobody writes down what administrators do')
   }
   const paths = mountAll(endpoints, authenticators, metrics)
   const trie = new PathTrie<MountedEndpoint>()

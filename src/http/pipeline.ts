@@ -5,7 +5,7 @@ import { describeError } from '../log.ts'
 import { type JsonObject, type JsonValue } from '../protocol/json.ts'
 import { federationJsonDepthLimit, jsonDepthLimit } from '../protocol/json-reader.ts'
 import { type Answer, answerOf, refusalOf, writeAnswer } from './answer.ts'
-import { type Authenticators, type Credentials } from './authenticate-port.ts'
+import { type Authenticators, type Credentials, type RecordAdminUse } from './authenticate-port.ts'
 import { allowBody, parseBody, readBody, RequestAborted, watchUpload } from './body.ts'
 import { isApiPath } from './cors.ts'
 import { type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
@@ -18,6 +18,8 @@ export interface Pipeline {
   readonly addressKey: (request: IncomingMessage) => string
   /** Turns an error of the layers below into the refusal that it means (the database is away: 503), or `null`. */
   readonly translateError: (error: unknown) => MatrixError | null
+  /** Writes down that an administrator used an endpoint; absent where no endpoint is theirs. */
+  readonly recordAdminUse?: RecordAdminUse | undefined
 }
 
 /** An endpoint under one of its paths, with what is kept for it. */
@@ -57,7 +59,7 @@ export async function serve(
   const startedMs = clock.monotonic()
   let answer: Answer
   try {
-    answer = answerOf(await produce(server, mounted.endpoint, params, target, request, response))
+    answer = answerOf(await produce(server, mounted, params, target, request, response))
   } catch (error) {
     // Nobody is there any more.
     if (error instanceof RequestAborted || request.errored instanceof RequestAborted) return
@@ -98,7 +100,7 @@ export function logAnswer(server: Pipeline, pattern: string, method: string, ans
 
 async function produce(
   server: Pipeline,
-  endpoint: Endpoint,
+  { endpoint, pattern }: MountedEndpoint,
   params: PathParams,
   target: Target,
   request: IncomingMessage,
@@ -137,7 +139,20 @@ async function produce(
     allowBody(request, response)
     watchUpload(request, ctx.clock)
   }
+  // Before it is done: what cannot be written down is not done.
+  if (endpoint.auth === 'admin') await recordUse(server, endpoint, pattern, params, caller)
   return endpoint.handle(ctx, facts)
+}
+
+async function recordUse(
+  server: Pipeline,
+  { method }: Endpoint,
+  pattern: string,
+  params: Readonly<Record<string, string>>,
+  caller: Callers[Endpoint['auth']],
+): Promise<void> {
+  if (!server.recordAdminUse || caller === null || !('userNumber' in caller)) throw new Error('no audit here')
+  await server.recordAdminUse(server.ctx, caller, { method, pattern, targets: Object.values(params) })
 }
 
 /** The body as JSON, `undefined` when it is empty or none is declared. */
@@ -201,7 +216,10 @@ async function authenticate(
   }
   const user = await authenticators.user(ctx, credentials)
   if (auth === 'user' && user.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do that')
-  if (auth === 'admin' && !user.isAdmin) throw forbidden('Only administrators may do that')
+  if (auth === 'admin') {
+    if (!user.isAdmin) throw forbidden('You are not a server admin')
+    if (user.isSuspended) throw new MatrixError('M_USER_SUSPENDED', 'Your account is suspended')
+  }
   return user
 }
 

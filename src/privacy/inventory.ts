@@ -1,4 +1,5 @@
 import { accountTables } from './inventory/accounts.ts'
+import { administrationTables } from './inventory/administration.ts'
 import { type Inventory } from './inventory/entry.ts'
 import { keyTables } from './inventory/keys.ts'
 import { mediaTables } from './inventory/media.ts'
@@ -19,4 +20,5 @@ export const inventory: Inventory = {
   ...roomTables,
   ...keyTables,
   ...mediaTables,
+  ...administrationTables,
 }

@@ -8,4 +8,10 @@ export const lifetimeDays = {
   log: 7,
   /** Where the log stood on a day. */
   log_days: 7,
+  /** What administrators did, so that others can see it. */
+  admin_audit: 90,
+  /** Work that they ordered, counted from the order. */
+  background_jobs: 7,
+  /** What users reported to them. */
+  reports: 30,
 } as const

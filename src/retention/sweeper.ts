@@ -5,11 +5,14 @@ import { lifetimeDays } from '../privacy/lifetimes.ts'
 import { effectivePolicy, retentionStateTypes } from '../protocol/retention.ts'
 import { prunedEvent } from '../rooms/append.ts'
 import { fullyReadContent } from '../rooms/receipts.ts'
+import { deleteOldAuditedUses } from '../storage/admin-audit.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import { eventBody, eventsByNumber } from '../storage/events.ts'
 import { deleteExpiredInteractiveAuthSessions } from '../storage/interactive-auth.ts'
 import { deleteExpiredJoinLinks } from '../storage/join-links.ts'
+import { deleteOldJobs } from '../storage/background-jobs.ts'
+import { deleteOldReports } from '../storage/reports.ts'
 import { expiredEvents, type ExpiredEvent, forgetEvents, roomsAfter, roomsWithExpired, type RoomsWanted, stateEventsOf, type SweptRoom } from '../storage/sweep.ts' // prettier-ignore
 import {
   deleteExpiredSessions, deleteOldLogDays, deleteOldLogEntries, deleteOldToDeviceMessages, deleteOldTransactions,
@@ -173,6 +176,7 @@ async function sweepRows(ctx: Context, signal: AbortSignal): Promise<number> {
   const nowTs = ctx.clock.now()
   const daysAgo = (days: number) => new Date(nowTs - days * dayMs).toISOString().slice(0, 10)
   await transaction(ctx.db, tx => noteLogDay(tx, daysAgo(0)))
+  const tsBefore = (days: number) => nowTs - days * dayMs
   const steps: ((tx: Tx) => Promise<number>)[] = [
     tx => deleteOldTransactions(tx, daysAgo(lifetimeDays.transactions), rowBatchSize),
     tx => deleteOldToDeviceMessages(tx, daysAgo(lifetimeDays.to_device_messages), rowBatchSize),
@@ -182,6 +186,9 @@ async function sweepRows(ctx: Context, signal: AbortSignal): Promise<number> {
     tx => deleteExpiredLoginTokens(tx, nowTs),
     tx => deleteExpiredJoinLinks(tx, nowTs),
     tx => deleteExpiredInteractiveAuthSessions(tx, nowTs, rowBatchSize),
+    tx => deleteOldAuditedUses(tx, tsBefore(lifetimeDays.admin_audit), rowBatchSize),
+    tx => deleteOldJobs(tx, tsBefore(lifetimeDays.background_jobs), rowBatchSize),
+    tx => deleteOldReports(tx, tsBefore(lifetimeDays.reports), rowBatchSize),
   ]
   let count = 0
   for (const step of steps) {

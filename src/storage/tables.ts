@@ -270,6 +270,8 @@ export interface Tables {
     sha256: Buffer | null
     created_ts: number
     expires_ts: number | null
+    is_quarantined: Generated<boolean>
+    is_protected: Generated<boolean>
   }
   media_thumbnails: {
     media_id: string
@@ -284,5 +286,40 @@ export interface Tables {
   unreferenced_files: {
     file_name: string
     remove_ts: number
+  }
+  admin_audit: {
+    use_number: GeneratedAlways<number>
+    user_number: number
+    method: string
+    endpoint: string
+    target_hash: Buffer | null
+    minute_ts: number
+  }
+  background_jobs: {
+    job_id: string
+    kind: string
+    status: Generated<string>
+    user_number: number
+    target: string
+    request: string
+    progress: Generated<string>
+    failure: string | null
+    created_ts: number
+    ended_ts: number | null
+  }
+  blocked_rooms: {
+    room_id: string
+    user_number: number
+    is_passing: Generated<boolean>
+  }
+  reports: {
+    report_number: GeneratedAlways<number>
+    user_number: number
+    room_number: number | null
+    event_id: string | null
+    reported_number: number | null
+    reason: string
+    score: number | null
+    received_ts: number
   }
 }

@@ -15,6 +15,7 @@ import { observeExchanges } from './exchange.ts'
 /** A real server on a database and a folder of its own. */
 export interface TestServer {
   readonly url: string
+  readonly adminUrl: string | null
   readonly metricsUrl: string | null
   readonly ctx: Context
   /** Stands still until `advance`. Absent (throws) when the server was started with the system's clock. */
@@ -49,6 +50,8 @@ const testSettings: TestSettings = {
   server_name: 'lethe.test',
   listen: { port: 0 },
   metrics: { enabled: false },
+  // Most tests ask one listener for everything.
+  admin: { on_public_listener: true },
   registration: { mode: 'open', i_know_open_is_unsafe: true },
   rate_limits: { enabled: false },
   // Many servers share one Postgres.
@@ -103,6 +106,7 @@ async function startOn(
   }
   return {
     url: running.url,
+    adminUrl: running.adminUrl,
     metricsUrl: running.metricsUrl,
     ctx: running.ctx,
     get clock() {

@@ -5,7 +5,7 @@ import { type Import, importsOf, type SourceFile, sourceFiles } from './sources.
  * Who may import whom; arrows point down only. A layer may import itself and what its list names; `types:` in front means
  * that only types may be taken.
  */
-const base = ['config', 'errors', 'log', 'clock', 'random', 'limiter', 'remote']
+const base = ['config', 'errors', 'log', 'clock', 'random', 'limiter', 'remote', 'version']
 const lower = [...base, 'context', 'protocol', 'storage']
 /** How an endpoint is declared is a vocabulary that services share with the routes: `User`, decoders, `schemas`. */
 const declarations = ['http/endpoint.ts', 'http/decoders.ts']
@@ -25,9 +25,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   retention: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'privacy', 'appservices'],
   privacy: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'retention', 'appservices'],
   appservices: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'retention', 'privacy'],
+  admin: [...lower, ...declarations, ...middle, 'accounts', 'sync', 'retention', 'privacy', 'types:http'],
   http: [...base, 'context', 'types:storage', 'protocol'],
   federation: [...lower, ...middle, 'accounts', 'sync', 'retention', 'privacy', 'appservices', 'http'],
-  api: [...lower, ...middle, 'accounts', 'sync', 'retention', 'privacy', 'appservices', 'http'],
+  api: [...lower, ...middle, 'accounts', 'sync', 'retention', 'privacy', 'appservices', 'admin', 'http'],
 }
 /** The composition root and the commands see everything. */
 const roots = new Set(['server', 'cli', 'main', 'signing-key', 'loops'])

@@ -12,6 +12,7 @@ export const getAdminRegister = endpoint({
   method: 'GET',
   path,
   auth: 'none',
+  isPublic: true,
   limit: 'anonymous',
   handle: ctx => {
     if (ctx.config.registration.sharedSecret === null) throw unrecognized()
@@ -24,6 +25,7 @@ export const postAdminRegister = endpoint({
   method: 'POST',
   path,
   auth: 'none',
+  isPublic: true,
   limit: 'anonymous',
   body: Type.Object({
     nonce: Type.String(),

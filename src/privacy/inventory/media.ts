@@ -23,6 +23,8 @@ export const mediaTables: Inventory<'media' | 'media_thumbnails' | 'unreferenced
       sha256: personal('The SHA-256 of the file.'),
       created_ts: personal('When it was uploaded or announced.'),
       expires_ts: plain('When an announced upload is void.'),
+      is_quarantined: plain('Whether an administrator keeps everybody from seeing it.'),
+      is_protected: plain('Whether it stays when much is put into quarantine at once.'),
     },
   },
   media_thumbnails: {
