@@ -138,6 +138,7 @@ table devices
   constraint devices_device_id_check CHECK ((octet_length(device_id) <= 255))
   constraint devices_pkey PRIMARY KEY (user_number, device_id)
   constraint devices_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
+  CREATE INDEX devices_last_seen ON devices USING btree (last_seen_on)
 
 table event_relations
   parent_id text collate C not null
@@ -174,6 +175,7 @@ table events
   snapshot_number bigint
   redacted_by bigint
   body text not null statistics 0
+  self_destruct_ts bigint
   constraint events_event_id_check CHECK ((octet_length(event_id) <= 255))
   constraint events_event_id_key UNIQUE (event_id)
   constraint events_pkey PRIMARY KEY (event_number)
@@ -183,6 +185,7 @@ table events
   constraint events_type_number_fkey FOREIGN KEY (type_number) REFERENCES event_types(type_number)
   CREATE INDEX events_age ON events USING btree (room_number, age_ts) WHERE (state_key_number IS NULL)
   CREATE INDEX events_redacted_by ON events USING btree (redacted_by) WHERE (redacted_by IS NOT NULL)
+  CREATE INDEX events_self_destruct ON events USING btree (self_destruct_ts) WHERE (self_destruct_ts IS NOT NULL)
   CREATE INDEX events_snapshot ON events USING btree (snapshot_number)
   CREATE UNIQUE INDEX events_timeline ON events USING btree (room_number, "position")
 
@@ -292,6 +295,7 @@ table media
   sha256 bytea
   created_ts bigint not null
   expires_ts bigint
+  is_held boolean not null default false
   is_quarantined boolean not null default false
   is_protected boolean not null default false
   constraint media_media_id_check CHECK ((octet_length(media_id) <= 255))
@@ -299,7 +303,24 @@ table media
   constraint media_sha256_check CHECK ((octet_length(sha256) = 32))
   constraint media_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
   CREATE INDEX media_expires ON media USING btree (expires_ts) WHERE (expires_ts IS NOT NULL)
+  CREATE INDEX media_loose ON media USING btree (created_ts) WHERE ((NOT is_held) AND (file_name IS NOT NULL))
   CREATE INDEX media_user ON media USING btree (user_number)
+
+table media_references
+  reference_number bigint not null generated always as identity
+  media_id text collate C not null
+  event_number bigint
+  user_number integer
+  profile_key text collate C
+  constraint media_references_check CHECK (((num_nonnulls(event_number, user_number) = 1) AND ((user_number IS NULL) = (profile_key IS NULL))))
+  constraint media_references_event_number_fkey FOREIGN KEY (event_number) REFERENCES events(event_number) ON DELETE CASCADE
+  constraint media_references_media_id_fkey FOREIGN KEY (media_id) REFERENCES media(media_id) ON DELETE CASCADE
+  constraint media_references_pkey PRIMARY KEY (reference_number)
+  constraint media_references_user_number_profile_key_fkey FOREIGN KEY (user_number, profile_key) REFERENCES profiles(user_number, key) ON DELETE CASCADE
+  CREATE INDEX media_references_event ON media_references USING btree (event_number) WHERE (event_number IS NOT NULL)
+  CREATE INDEX media_references_media ON media_references USING btree (media_id)
+  CREATE INDEX media_references_profile ON media_references USING btree (user_number, profile_key) WHERE (user_number IS NOT NULL)
+  CREATE TRIGGER media_held AFTER INSERT OR DELETE ON media_references FOR EACH ROW EXECUTE FUNCTION hold_media()
 
 table media_thumbnails
   media_id text collate C not null
@@ -328,6 +349,8 @@ table memberships
   constraint memberships_room_number_fkey FOREIGN KEY (room_number) REFERENCES rooms(room_number) ON DELETE CASCADE
   constraint memberships_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
   CREATE INDEX memberships_event ON memberships USING btree (event_number)
+  CREATE INDEX memberships_forgotten ON memberships USING btree (room_number) WHERE is_forgotten
+  CREATE INDEX memberships_invited ON memberships USING btree (event_number) WHERE (membership = 'invite'::text)
   CREATE INDEX memberships_user ON memberships USING btree (user_number, membership)
 
 table one_time_keys
@@ -409,6 +432,16 @@ table reports
   CREATE INDEX reports_received ON reports USING btree (received_ts)
   CREATE INDEX reports_room ON reports USING btree (room_number)
 
+table retention_overrides
+  room_number integer not null
+  max_lifetime bigint
+  min_lifetime bigint
+  constraint retention_overrides_check CHECK ((min_lifetime <= max_lifetime))
+  constraint retention_overrides_max_lifetime_check CHECK ((max_lifetime > 0))
+  constraint retention_overrides_min_lifetime_check CHECK ((min_lifetime > 0))
+  constraint retention_overrides_pkey PRIMARY KEY (room_number)
+  constraint retention_overrides_room_number_fkey FOREIGN KEY (room_number) REFERENCES rooms(room_number) ON DELETE CASCADE
+
 table room_aliases
   alias text collate C not null
   room_number integer not null
@@ -480,6 +513,24 @@ table state_snapshots
   CREATE INDEX state_snapshots_base ON state_snapshots USING btree (base_number) WHERE (base_number IS NOT NULL)
   CREATE INDEX state_snapshots_room ON state_snapshots USING btree (room_number)
 
+table superseded_state
+  event_number bigint not null
+  room_number integer not null
+  age_ts bigint not null
+  constraint superseded_state_event_number_fkey FOREIGN KEY (event_number) REFERENCES events(event_number) ON DELETE CASCADE
+  constraint superseded_state_pkey PRIMARY KEY (event_number)
+  constraint superseded_state_room_number_fkey FOREIGN KEY (room_number) REFERENCES rooms(room_number) ON DELETE CASCADE
+  CREATE INDEX superseded_state_age ON superseded_state USING btree (room_number, age_ts)
+
+table sweeps
+  only_row boolean not null default true
+  started_ts bigint
+  ended_ts bigint
+  duration_ms bigint
+  deleted text not null default '{}'::text
+  constraint sweeps_only_row_check CHECK (only_row)
+  constraint sweeps_pkey PRIMARY KEY (only_row)
+
 table to_device_messages
   position bigint not null
   user_number integer not null
@@ -518,6 +569,22 @@ table users
   constraint users_pkey PRIMARY KEY (user_number)
   constraint users_user_id_check CHECK ((octet_length(user_id) <= 255))
   constraint users_user_id_key UNIQUE (user_id)
+
+CREATE OR REPLACE FUNCTION public.hold_media()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    UPDATE media SET is_held = true, expires_ts = CASE WHEN file_name IS NULL THEN expires_ts END
+    WHERE media_id = NEW.media_id AND (NOT is_held OR expires_ts IS NOT NULL AND file_name IS NOT NULL);
+  ELSE
+    UPDATE media SET is_held = false, expires_ts = 0
+    WHERE media_id = OLD.media_id
+      AND NOT EXISTS (SELECT FROM media_references r WHERE r.media_id = OLD.media_id);
+  END IF;
+  RETURN NULL;
+END $function$
 
 CREATE OR REPLACE FUNCTION public.move_room_heads(numbers integer[], expected bigint[], versions bigint[], snapshots bigint[], extremities text[], depths bigint[])
  RETURNS void

@@ -2,6 +2,7 @@ import { type Context, isLocal } from '../context.ts'
 import { badJson, invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type JsonObject, type JsonValue } from '../protocol/json.ts'
+import { mediaIn } from '../protocol/media-in.ts'
 import { propagateProfile } from '../rooms/profile-propagation.ts'
 import { accountByUserId, lockAccount } from '../storage/accounts.ts'
 import { deleteProfileField, profileBytes, profileNamesOf, profileOf, putProfileField } from '../storage/profiles.ts'
@@ -63,7 +64,7 @@ export async function setProfileField(ctx: Context, owner: AccountOwner, key: st
     if ((await profileBytes(tx, owner.userNumber, key)) + bytes > profileLimitBytes) {
       throw new MatrixError('M_PROFILE_TOO_LARGE', `A profile may have ${profileLimitBytes} bytes`)
     }
-    const changed = await putProfileField(tx, owner.userNumber, key, value)
+    const changed = await putProfileField(tx, owner.userNumber, key, value, mediaIn({ [key]: value }, ctx.serverName))
     if (changed) announce({ kind: 'profile', userId: owner.userId })
     return changed
   })

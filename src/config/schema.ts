@@ -185,6 +185,12 @@ export const settings = section({
   }).prefault({}),
   media: section({
     max_upload_bytes: size().prefault('50M').describe('The largest upload.'),
+    lifetime: duration(60_000)
+      .nullable()
+      .default(null)
+      .describe(
+        'How long uploads live that no readable message or profile shows, such as files in encrypted rooms. By default as long as messages in rooms without a policy of their own.',
+      ),
     store: section({
       path: z.string().min(1).nullable().default(null).describe('The folder for files. By default media in data_dir.'),
     }).prefault({}),
@@ -204,6 +210,17 @@ export const settings = section({
       .default({})
       .describe('Policies by room ID, over whatever the room says.'),
     sweep_interval: duration(1_000).prefault('60s').describe('How often expired messages are deleted.'),
+    stale_devices: duration(86_400_000)
+      .nullable()
+      .prefault('180d')
+      .describe('How long a device may stay away before it is signed out and forgotten; null for ever.'),
+    idle_invites: duration(86_400_000)
+      .nullable()
+      .prefault('90d')
+      .describe('How long an invitation may wait for an answer before it is declined; null for ever.'),
+    left_rooms: duration(0)
+      .prefault('7d')
+      .describe('How long a room is kept that everybody here has left. One that all have forgotten goes at once.'),
   }).prefault({}),
   rooms: section({
     default_version: z

@@ -3,6 +3,7 @@ import { type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { effectivePolicy, type Lifetime, retentionStateTypes, type RetentionSettings } from '../protocol/retention.ts'
 import { joinedRooms } from '../storage/memberships.ts'
+import { retentionOverridesOf } from '../storage/retention-overrides.ts'
 import { stateEventsOf } from '../storage/sweep.ts'
 
 type Bounds = RetentionSettings['limits']['maxLifetime']
@@ -14,6 +15,8 @@ const forEverMs = Number.MAX_SAFE_INTEGER
 export interface RoomState {
   readonly roomId: RoomId
   readonly stateOf: (type: string) => JsonObject | null
+  /** The policy that an administrator set for the room. */
+  readonly override?: Lifetime | null
 }
 
 /**
@@ -24,11 +27,16 @@ export async function retentionConfiguration(ctx: Context, userNumber: number): 
   const rooms = await joinedRooms(ctx.db.kysely, userNumber)
   const numbers = rooms.map(room => room.roomNumber)
   const states = await stateEventsOf(ctx.db.kysely, ctx.numbers, numbers, retentionStateTypes)
-  const told = rooms.filter(({ roomId, roomNumber }) => states.has(roomNumber) || Object.hasOwn(settings.rooms, roomId))
+  const overrides = await retentionOverridesOf(ctx.db.kysely, numbers)
+  const told = rooms.filter(
+    ({ roomId, roomNumber }) =>
+      states.has(roomNumber) || overrides.has(roomNumber) || Object.hasOwn(settings.rooms, roomId),
+  )
   return configurationFor(
     settings,
     told.map(({ roomId, roomNumber }) => ({
       roomId,
+      override: overrides.get(roomNumber) ?? null,
       stateOf: type => states.get(roomNumber)?.find(({ event }) => event.type === type)?.event.content ?? null,
     })),
   )
@@ -41,9 +49,9 @@ export async function retentionConfiguration(ctx: Context, userNumber: number): 
 export function configurationFor(settings: RetentionSettings, rooms: readonly RoomState[]): JsonObject {
   const policies: JsonObject = {}
   if (settings.default.maxLifetime !== null) policies['*'] = told(settings.default)
-  for (const { roomId, stateOf } of rooms) {
-    const policy = effectivePolicy(settings, roomId, stateOf)
-    const isNamed = Object.hasOwn(settings.rooms, roomId)
+  for (const { roomId, stateOf, override = null } of rooms) {
+    const policy = effectivePolicy(settings, roomId, stateOf, override)
+    const isNamed = override !== null || Object.hasOwn(settings.rooms, roomId)
     if (isNamed || !clientsAgree(settings, stateOf, policy)) policies[roomId] = told(policy)
   }
   const limits: JsonObject = {}

@@ -13,6 +13,7 @@ import { deleteExpiredInteractiveAuthSessions } from '../storage/interactive-aut
 import { deleteExpiredJoinLinks } from '../storage/join-links.ts'
 import { deleteOldJobs } from '../storage/background-jobs.ts'
 import { deleteOldReports } from '../storage/reports.ts'
+import { retentionOverridesOf } from '../storage/retention-overrides.ts'
 import { expiredEvents, type ExpiredEvent, forgetEvents, roomsAfter, roomsWithExpired, type RoomsWanted, stateEventsOf, type SweptRoom } from '../storage/sweep.ts' // prettier-ignore
 import {
   deleteExpiredSessions, deleteOldLogDays, deleteOldLogEntries, deleteOldToDeviceMessages, deleteOldTransactions,
@@ -112,11 +113,12 @@ async function sweepEvents(ctx: Context, signal: AbortSignal): Promise<number> {
 async function cutoffsOf(ctx: Context, rooms: readonly SweptRoom[]): Promise<Cutoff[]> {
   const numbers = rooms.map(room => room.roomNumber)
   const states = await stateEventsOf(ctx.db.kysely, ctx.numbers, numbers, retentionStateTypes)
+  const overrides = await retentionOverridesOf(ctx.db.kysely, numbers)
   const nowTs = ctx.clock.now()
   return rooms.flatMap(room => {
     const ofRoom = states.get(room.roomNumber) ?? []
     const stateOf = (type: string) => ofRoom.find(({ event }) => event.type === type)?.event.content ?? null
-    const { maxLifetime } = effectivePolicy(ctx.config.retention, room.roomId, stateOf)
+    const { maxLifetime } = effectivePolicy(ctx.config.retention, room.roomId, stateOf, overrides.get(room.roomNumber) ?? null) // prettier-ignore
     return maxLifetime === null ? [] : [{ ...room, cutoffTs: nowTs - maxLifetime }]
   })
 }

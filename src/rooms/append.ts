@@ -11,8 +11,10 @@ import { referenceHash } from '../protocol/hashes.ts'
 import { membershipIn } from '../protocol/history-visibility.ts'
 import { type EventId, type RoomAlias, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
+import { mediaIn } from '../protocol/media-in.ts'
 import { redactPdu } from '../protocol/redaction.ts'
 import { relationOf } from '../protocol/relations.ts'
+import { selfDestructTs } from '../protocol/retention.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { StateMap } from '../protocol/state-map.ts'
 import { DatabaseError } from '../storage/database.ts'
@@ -134,6 +136,7 @@ export class OpenRoom {
       event,
       flags: 0,
       ageTs,
+      selfDestructTs: selfDestructTs(event),
       snapshotNumber: null,
       redactedBy: null,
       transaction: draft.transaction ?? null,
@@ -157,6 +160,7 @@ export class OpenRoom {
       body: eventBody(event, head.version),
       flags: 0,
       ageTs,
+      selfDestructTs: stored.selfDestructTs,
       typeNumber,
       stateKeyNumber,
       senderNumber,
@@ -176,6 +180,7 @@ export class OpenRoom {
               },
             ],
       prunes,
+      media: event.type === 'm.room.encrypted' ? [] : mediaIn(event.content, this.#ctx.serverName),
       relation: relation && { parentId: relation.eventId, relType: relation.relType },
       transaction: draft.transaction ?? null,
     })
@@ -376,6 +381,7 @@ async function tryMakeRoom(
     depth: 0,
     forwardExtremities: [],
     snapshot: null,
+    retentionOverride: null,
     state: [],
   })
   const room = new OpenRoom(ctx, head)

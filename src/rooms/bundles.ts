@@ -20,13 +20,15 @@ export async function bundledAggregations(
 ): Promise<Map<number, JsonObject>> {
   const parents = events.filter(({ event, redactedBy }) => event.stateKey === null && redactedBy === null)
   const { maxLifetime } = lifetimeIn(ctx, head)
-  const livingSinceTs = maxLifetime === null ? 0 : ctx.clock.now() - maxLifetime
+  const nowTs = ctx.clock.now()
+  const livingSinceTs = maxLifetime === null ? 0 : nowTs - maxLifetime
   const viewerNumber = await ctx.numbers.user(viewer.userId)
   const related = await relatedEvents(
     ctx.db.kysely,
     ctx.numbers,
     parents.map(({ event }) => event.eventId),
     livingSinceTs,
+    nowTs,
     viewerNumber,
   )
   const bundles = new Map<number, JsonObject>()
@@ -36,7 +38,7 @@ export async function bundledAggregations(
   const membershipAt = await membershipHistory(ctx, viewer.userId, head)
   // The newest event of a thread shows its own edit.
   const latestIds = [...related.values()].flatMap(({ thread }) => (thread ? [thread.latest.event.eventId] : []))
-  const ofLatest = await relatedEvents(ctx.db.kysely, ctx.numbers, latestIds, livingSinceTs, viewerNumber)
+  const ofLatest = await relatedEvents(ctx.db.kysely, ctx.numbers, latestIds, livingSinceTs, nowTs, viewerNumber)
   for (const parent of parents) {
     const found = related.get(parent.event.eventId)
     if (!found) continue

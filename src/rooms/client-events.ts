@@ -6,8 +6,8 @@ import { type JsonObject } from '../protocol/json.ts'
 import { eventsByNumber } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { previousState } from '../storage/room-heads.ts'
-import { roomHead } from './head.ts'
-import { livesIn, membershipHistory } from './visibility.ts'
+import { roomHead, type RoomHead } from './head.ts'
+import { livesIn, membershipHistory, presentForm } from './visibility.ts'
 
 /** For whom events are shown. */
 export interface Viewer {
@@ -42,27 +42,40 @@ export async function clientEvents(
     eventsByNumber(ctx.db.kysely, ctx.numbers, redactions),
     previousState(ctx.db, ctx.numbers, states),
   ])
-  const [living, memberships] = await Promise.all([
+  const [living, memberships, heads] = await Promise.all([
     livingAmong(ctx, redactedBecause),
     membershipHistories(ctx, viewer, events),
+    headsOf(ctx, events),
   ])
+  const present = (stored: StoredEvent): StoredEvent => {
+    const head = heads.get(stored.event.roomId)
+    return head ? presentForm(ctx, head, stored) : stored
+  }
   const redactionByNumber = new Map(living.map(redaction => [redaction.eventNumber, redaction]))
-  return events.map(stored =>
-    showEvent(ctx, viewer, stored, shown, {
+  return events.map(stored => {
+    const before = replaced.get(stored.eventNumber)
+    return showEvent(ctx, viewer, present(stored), shown, {
       redaction: stored.redactedBy === null ? null : (redactionByNumber.get(stored.redactedBy) ?? null),
-      replaced: replaced.get(stored.eventNumber) ?? null,
+      replaced: before ? present(before) : null,
       membership: stored.position === null ? null : (memberships.get(stored.event.roomId)?.(stored.position) ?? null),
-    }),
-  )
+    })
+  })
+}
+
+async function headsOf(ctx: Context, events: readonly StoredEvent[]): Promise<Map<RoomId, RoomHead>> {
+  const heads = new Map<RoomId, RoomHead>()
+  for (const roomId of new Set(events.map(({ event }) => event.roomId))) {
+    const head = await roomHead(ctx, roomId)
+    if (head) heads.set(roomId, head)
+  }
+  return heads
 }
 
 /** `membershipHistory` of the viewer in each room that the events are of. */
 async function membershipHistories(ctx: Context, { userId }: Viewer, events: readonly StoredEvent[]) {
   const histories = new Map<RoomId, (position: number) => Membership>()
-  for (const roomId of new Set(events.map(({ event }) => event.roomId))) {
-    const head = await roomHead(ctx, roomId)
-    if (head) histories.set(roomId, await membershipHistory(ctx, userId, head))
-  }
+  for (const [roomId, head] of await headsOf(ctx, events))
+    histories.set(roomId, await membershipHistory(ctx, userId, head))
   return histories
 }
 

@@ -4,6 +4,7 @@ import { type Event } from '../protocol/event.ts'
 import { membershipIn, type Membership } from '../protocol/history-visibility.ts'
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type PowerLevels, powerLevels } from '../protocol/power-levels.ts'
+import { type Lifetime } from '../protocol/retention.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { StateMap } from '../protocol/state-map.ts'
 import { type LogEntry, type StoredEvent } from '../storage/log-entries.ts'
@@ -25,12 +26,15 @@ export class RoomHead {
   readonly state: StateMap<StoredEvent>
   /** The state snapshot, as a difference to a full one; `null` before the first state event. */
   snapshot: { snapshotNumber: number; fullNumber: number; added: Set<number>; removed: Set<number> } | null
+  /** The policy that an administrator set for the room. */
+  readonly retentionOverride: Lifetime | null
   /** Events of this process that are on their way through the log. */
   readonly underWay = new Set<number>()
   #joined: number | null = null
 
   constructor(loaded: LoadedHead) {
     this.facts = loaded.facts
+    this.retentionOverride = loaded.retentionOverride
     this.headVersion = loaded.version
     this.depth = loaded.depth
     this.forwardExtremities = loaded.forwardExtremities.map(({ eventNumber, event }) => ({ eventNumber, event: event.event })) // prettier-ignore

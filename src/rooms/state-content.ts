@@ -2,6 +2,7 @@ import { type Context } from '../context.ts'
 import { badJson, invalidParam } from '../errors.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../protocol/json.ts'
 import { parseLevel, roomCreators } from '../protocol/power-levels.ts'
+import { policyProblem, retentionStateTypes } from '../protocol/retention.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { serverAllowed } from '../protocol/server-acl.ts'
 import { type RoomHead } from './head.ts'
@@ -12,7 +13,10 @@ import { type RoomHead } from './head.ts'
  */
 export function checkStateContent(ctx: Context, version: RoomVersion, type: string, content: JsonObject): void {
   if (type === 'm.room.power_levels') checkPowerLevels(version, content)
-  else if (type === 'm.room.server_acl' && !serverAllowed(content, ctx.serverName)) {
+  else if (retentionStateTypes.some(each => each === type)) {
+    const problem = policyProblem(content, ctx.config.retention)
+    if (problem !== null) throw badJson(problem)
+  } else if (type === 'm.room.server_acl' && !serverAllowed(content, ctx.serverName)) {
     throw invalidParam('The list would shut this server out of the room')
   }
 }

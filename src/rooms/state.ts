@@ -19,7 +19,7 @@ import { knock } from './knock.ts'
 import { leave } from './leave.ts'
 import { checkStateContent, refuseCreatorsAmongUsers } from './state-content.ts'
 import { unban } from './unban.ts'
-import { roomAccess } from './visibility.ts'
+import { presentForm, roomAccess } from './visibility.ts'
 
 /** A state event that a client wants to set. */
 export interface StateChangeRequest {
@@ -124,7 +124,9 @@ async function removeMember(
  */
 export async function visibleState(ctx: Context, viewer: UserId, roomId: RoomId): Promise<readonly StoredEvent[]> {
   const { head, upTo } = await roomAccess(ctx, viewer, roomId)
-  return upTo === Infinity ? [...head.state.values()] : stateAt(ctx.db, ctx.numbers, head.facts, upTo)
+  if (upTo === Infinity) return [...head.state.values()]
+  const state = await stateAt(ctx.db, ctx.numbers, head.facts, upTo)
+  return state.map(stored => presentForm(ctx, head, stored))
 }
 
 /** One event of `visibleState`. Throws M_NOT_FOUND if there is none of that type and key. */
@@ -141,5 +143,5 @@ export async function visibleStateEvent(
       ? head.state.get(type, stateKey)
       : await stateEventAt(ctx.db, ctx.numbers, head.facts, upTo, type, stateKey)
   if (!stored) throw notFound('The room has no such state')
-  return stored
+  return presentForm(ctx, head, stored)
 }

@@ -3,10 +3,11 @@ import { type Context, perServer } from '../context.ts'
 import { notInRoom } from '../errors.ts'
 import { historyVisibilityOf, membershipIn, type Membership, userMaySee } from '../protocol/history-visibility.ts'
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
-import { effectivePolicy, isExpired, type Lifetime } from '../protocol/retention.ts'
+import { effectivePolicy, isExpired, isStale, type Lifetime } from '../protocol/retention.ts'
 import { type LogEntry, eventFlags, type StoredEvent } from '../storage/log-entries.ts'
 import { membershipOf } from '../storage/memberships.ts'
 import { stateHoldings } from '../storage/room-heads.ts'
+import { prunedEvent } from './append.ts'
 import { roomHead, type RoomHead } from './head.ts'
 
 /** From this log position on, this value held. */
@@ -92,7 +93,8 @@ function around<T>(spans: Spans<T>, position: number, initially: T): { before: T
 
 /** The lifetime of messages in a room, as of now. */
 export function lifetimeIn(ctx: Context, head: RoomHead): Lifetime {
-  return effectivePolicy(ctx.config.retention, head.roomId, type => head.event(type)?.content ?? null)
+  const stateOf = (type: string) => head.event(type)?.content ?? null
+  return effectivePolicy(ctx.config.retention, head.roomId, stateOf, head.retentionOverride)
 }
 
 /**
@@ -111,11 +113,11 @@ export async function visibleEvents(
   const nowMs = ctx.clock.now()
   const hidden = eventFlags.rejected | eventFlags.softFailed
   const alive = events.filter(
-    ({ event, flags, position, ageTs, roomNumber }) =>
-      roomNumber === head.facts.roomNumber &&
-      position !== null &&
-      (flags & hidden) === 0 &&
-      !isExpired(event, ageTs, policy, nowMs),
+    stored =>
+      stored.roomNumber === head.facts.roomNumber &&
+      stored.position !== null &&
+      (stored.flags & hidden) === 0 &&
+      !isExpired(stored, policy, nowMs),
   )
   if (alive.length === 0) return []
   const [visibility, membership] = await Promise.all([
@@ -154,8 +156,28 @@ export async function membershipHistory(
 export function livesIn(ctx: Context, head: RoomHead, stored: StoredEvent): boolean {
   return (
     (stored.flags & (eventFlags.rejected | eventFlags.softFailed)) === 0 &&
-    !isExpired(stored.event, stored.ageTs, lifetimeIn(ctx, head), ctx.clock.now())
+    !isExpired(stored, lifetimeIn(ctx, head), ctx.clock.now())
   )
+}
+
+const prunedForms = new WeakMap<StoredEvent, StoredEvent>()
+
+/**
+ * The form in which an event is shown by now: old state, once something else has taken its place, is shown pruned, whether
+ * or not the sweeper has been there. The caller has seen to it that the event itself may be seen.
+ */
+export function presentForm(ctx: Context, head: RoomHead, stored: StoredEvent): StoredEvent {
+  const { event, flags } = stored
+  if (event.stateKey === null || (flags & eventFlags.redacted) !== 0) return stored
+  if (!isStale(stored, lifetimeIn(ctx, head), ctx.clock.now())) return stored
+  if (head.state.get(event.type, event.stateKey)?.eventNumber === stored.eventNumber) return stored
+  let pruned = prunedForms.get(stored)
+  if (!pruned) {
+    // What cannot be pruned cannot be read from the database either.
+    pruned = { ...stored, event: prunedEvent(event, head.version) ?? event, flags: flags | eventFlags.redacted }
+    prunedForms.set(stored, pruned)
+  }
+  return pruned
 }
 
 /** How far a user may look into a room. */

@@ -16,6 +16,7 @@ export interface EventRow {
   event_id: string
   flags: number
   age_ts: number
+  self_destruct_ts: number | null
   snapshot_number: number | null
   redacted_by: number | null
   body: string
@@ -24,8 +25,8 @@ export interface EventRow {
 }
 
 /** The columns of an `EventRow`, over `events e` with `eventJoins`. */
-export const eventColumns = `e.event_number, e.room_number, e.position, e.event_id, e.flags, e.age_ts, e.snapshot_number,
-  e.redacted_by, e.body, t.device_id, t.transaction_id`
+export const eventColumns = `e.event_number, e.room_number, e.position, e.event_id, e.flags, e.age_ts,
+  e.self_destruct_ts, e.snapshot_number, e.redacted_by, e.body, t.device_id, t.transaction_id`
 
 /** What `eventColumns` needs beside `events e`. */
 export const eventJoins = 'LEFT JOIN transactions t ON t.event_number = e.event_number'
@@ -49,6 +50,7 @@ export function storedEvent(row: EventRow, room: RoomFacts): StoredEvent | null 
     event: read.event,
     flags: row.flags,
     ageTs: row.age_ts,
+    selfDestructTs: row.self_destruct_ts,
     snapshotNumber: row.snapshot_number,
     redactedBy: row.redacted_by,
     transaction:

@@ -1,5 +1,6 @@
 import { type Event } from '../protocol/event.ts'
 import { type DeviceId, type EventId, type RoomAlias, type RoomId, type UserId } from '../protocol/identifiers.ts'
+import { type MediaId } from '../protocol/media-id.ts'
 import { type RoomVersionId } from '../protocol/room-versions.ts'
 import {
   type AccountDataEntry, type DeviceListEntry, type ProfileEntry, type ReceiptEntry, type RoomEntry, type SessionEntry,
@@ -51,6 +52,7 @@ export interface NewEvent {
   readonly body: string
   readonly flags: number
   readonly ageTs: number
+  readonly selfDestructTs: number | null
   readonly typeNumber: number
   readonly stateKeyNumber: number | null
   readonly senderNumber: number
@@ -63,6 +65,8 @@ export interface NewEvent {
   readonly memberships: readonly NewMembership[]
   /** Events that this one redacts, with the pruned body that they have from now on. */
   readonly prunes: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]
+  /** Media of this server that the event shows. */
+  readonly media: readonly MediaId[]
   readonly relation: { readonly parentId: EventId; readonly relType: string } | null
   readonly transaction: TransactionKey | null
 }

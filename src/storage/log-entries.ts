@@ -16,6 +16,8 @@ export interface StoredEvent {
   readonly flags: number
   /** Milliseconds since the epoch: the earlier of the sender's clock and ours. A lifetime counts from here. */
   readonly ageTs: number
+  /** When its sender wants it gone, in milliseconds since the epoch; known even after it was pruned. */
+  readonly selfDestructTs: number | null
   /** The state after the event; `null` for outliers. */
   readonly snapshotNumber: number | null
   /** The redaction that pruned it. */

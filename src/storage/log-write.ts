@@ -6,7 +6,7 @@ import {
   type Query,
 } from './log-announcements.ts'
 import { type AppendOutcome, type NewEvent, type RoomChange } from './log-changes.ts'
-import { logKinds } from './log-entries.ts'
+import { eventFlags, logKinds } from './log-entries.ts'
 
 /** What one transaction of the log writes. Positions: all events, then the changes' announcements, then the others. */
 export interface Batch {
@@ -62,9 +62,11 @@ export function batchStatements(
   add(stateChanges(size, timeline))
   add(currentState(timeline, false))
   add(currentState(timeline, true))
+  add(superseded(timeline))
   add(memberships(size, timeline))
   add(prunes(timeline))
   add(relations(timeline))
+  add(mediaReferences(timeline))
   queries.push(...announcementStatements(size, announced))
   add(announcementLogRows(size, announced))
   queries.push({
@@ -165,13 +167,13 @@ function insertedEvents(
         SELECT *, ${positionOf('ordinal')} AS position
         FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
           $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[], $16::text[],
-          $17::text[])
+          $17::text[], $18::bigint[])
           AS event (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body, request_hash,
-            device, transaction)),
+            device, transaction, self_destruct)),
       kept AS (
         INSERT INTO events (event_number, room_number, position, event_id, type_number, state_key_number, sender_number,
-          flags, depth, origin_server_ts, age_ts, snapshot_number, body)
-        SELECT number, room, position, id, type, state_key, sender, flags, depth, ts, age, snapshot, body FROM new),
+          flags, depth, origin_server_ts, age_ts, self_destruct_ts, snapshot_number, body)
+        SELECT number, room, position, id, type, state_key, sender, flags, depth, ts, age, self_destruct, snapshot, body FROM new),
       answered AS (
         INSERT INTO transactions (request_hash, event_number, device_id, transaction_id)
         SELECT request_hash, number, device, transaction FROM new WHERE request_hash IS NOT NULL)
@@ -195,6 +197,7 @@ function insertedEvents(
       rows.map(({ event }) => event.transaction?.requestHash ?? null),
       rows.map(({ event }) => event.transaction?.deviceId ?? null),
       rows.map(({ event }) => event.transaction?.transactionId ?? null),
+      rows.map(({ event }) => event.selfDestructTs),
     ],
   }
 }
@@ -253,6 +256,23 @@ function currentState(timeline: readonly Placed[], gone: boolean): Query | null 
   }
 }
 
+/** State events that others took the place of: from now on the sweeper looks at them. */
+function superseded(timeline: readonly Placed[]): Query | null {
+  const rows = timeline.flatMap(({ event }) => event.stateChanges.flatMap(({ replaced }) => replaced ?? []))
+  const whole = rows.filter(({ flags }) => (flags & eventFlags.redacted) === 0)
+  if (whole.length === 0) return null
+  return {
+    name: 'log_superseded',
+    text: `INSERT INTO superseded_state (event_number, room_number, age_ts)
+      SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+    values: [
+      whole.map(stored => stored.eventNumber),
+      whole.map(stored => stored.roomNumber),
+      whole.map(stored => stored.ageTs),
+    ],
+  }
+}
+
 function memberships(size: number, timeline: readonly Placed[]): Query | null {
   const last = new Map<string, Placed & { membership: NewEvent['memberships'][number] }>()
   for (const placed of timeline) {
@@ -288,9 +308,10 @@ function prunes(timeline: readonly Placed[]): Query | null {
   if (rows.length === 0) return null
   return {
     name: 'log_prunes',
-    text: `UPDATE events SET body = pruned.body, flags = flags | 4, redacted_by = pruned.by
-      FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS pruned (number, body, by)
-      WHERE event_number = pruned.number`,
+    text: `WITH pruned AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS pruned (number, body, by)),
+      shown AS (DELETE FROM media_references WHERE event_number IN (SELECT number FROM pruned))
+      UPDATE events SET body = pruned.body, flags = flags | 4, redacted_by = pruned.by
+      FROM pruned WHERE event_number = pruned.number`,
     values: [rows.map(row => row.eventNumber), rows.map(row => row.body), rows.map(row => row.by)],
   }
 }
@@ -307,6 +328,26 @@ function relations(timeline: readonly Placed[]): Query | null {
       rows.map(({ event }) => event.eventNumber),
       rows.map(({ change }) => change.roomNumber),
       rows.map(({ event }) => event.relation?.relType),
+    ],
+  }
+}
+
+/**
+ * What the events show. Only what its uploader shows, or has shown: otherwise anybody could have others' media deleted, by
+ * showing it and redacting that.
+ */
+function mediaReferences(timeline: readonly Placed[]): Query | null {
+  const rows = timeline.flatMap(({ event }) => event.media.map(mediaId => ({ event, mediaId })))
+  if (rows.length === 0) return null
+  return {
+    name: 'log_media_references',
+    text: `INSERT INTO media_references (media_id, event_number)
+      SELECT m.media_id, shown.event FROM unnest($1::text[], $2::bigint[], $3::integer[]) AS shown (media_id, event, sender)
+      JOIN media m USING (media_id) WHERE m.user_number = shown.sender OR m.is_held FOR KEY SHARE OF m`,
+    values: [
+      rows.map(({ mediaId }) => mediaId),
+      rows.map(({ event }) => event.eventNumber),
+      rows.map(({ event }) => event.senderNumber),
     ],
   }
 }

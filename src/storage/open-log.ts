@@ -356,6 +356,7 @@ function storedFrom(event: NewEvent, roomNumber: number, position: number | null
     event: event.event,
     flags: event.flags,
     ageTs: event.ageTs,
+    selfDestructTs: event.selfDestructTs,
     snapshotNumber: event.snapshotNumber,
     redactedBy: null,
     transaction: event.transaction

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type JsonValue } from '../protocol/json.ts'
+import { type MediaId } from '../protocol/media-id.ts'
 import { type Reader, statement, type Tx } from './database.ts'
 
 const findProfile = statement<[string], { key: string; value: string }>(
@@ -59,8 +60,14 @@ export async function profileBytes(reader: Reader, userNumber: number, except: s
   return row.bytes
 }
 
-/** Sets one field. Returns false if it had that value already. */
-export async function putProfileField(tx: Tx, userNumber: number, key: string, value: JsonValue): Promise<boolean> {
+/** Sets one field, in which these media of the server are shown. Returns false if it had that value already. */
+export async function putProfileField(
+  tx: Tx,
+  userNumber: number,
+  key: string,
+  value: JsonValue,
+  media: readonly MediaId[],
+): Promise<boolean> {
   const text = JSON.stringify(value)
   const result = await tx
     .insertInto('profiles')
@@ -69,7 +76,18 @@ export async function putProfileField(tx: Tx, userNumber: number, key: string, v
       conflict.columns(['user_number', 'key']).doUpdateSet({ value: text }).where('profiles.value', '<>', text),
     )
     .executeTakeFirst()
-  return result.numInsertedOrUpdatedRows === 1n
+  const hasChanged = result.numInsertedOrUpdatedRows === 1n
+  if (hasChanged) await showInProfile(tx, userNumber, key, media)
+  return hasChanged
+}
+
+/** What the field shows from now on, of the user's own uploads. A field that is removed takes its references with it. */
+async function showInProfile(tx: Tx, userNumber: number, key: string, media: readonly MediaId[]): Promise<void> {
+  await tx.deleteFrom('media_references').where('user_number', '=', userNumber).where('profile_key', '=', key).execute()
+  if (media.length === 0) return
+  await sql`INSERT INTO media_references (media_id, user_number, profile_key)
+    SELECT media_id, user_number, ${key} FROM media WHERE media_id = ANY(${media}::text[]) AND user_number = ${userNumber}
+    FOR KEY SHARE`.execute(tx)
 }
 
 /** False if there was no such field. */

@@ -4,8 +4,9 @@ import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.
 import { type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
 
-/** Children that count: in the timeline, not refused, not redacted, and younger than `$2`, the oldest age that still lives. */
-const living = 'e.position IS NOT NULL AND e.flags = 0 AND e.age_ts >= $2'
+/** Children that count: in the timeline, not refused, not redacted, and alive: not older than `$2`, and not gone before `$3`. */
+const living = `e.position IS NOT NULL AND e.flags = 0 AND e.age_ts >= $2
+  AND (e.self_destruct_ts IS NULL OR e.self_destruct_ts >= $3)`
 
 /** How many references of one event are bundled. */
 const bundledReferences = 100
@@ -20,18 +21,18 @@ export interface RelatedEvents {
 }
 
 const threads = statement<
-  [readonly EventId[], number, number],
+  [readonly EventId[], number, number, number],
   EventRow & { parent_id: string; count: number; participated: boolean }
 >(
   'relations_threads',
   `SELECT parent.id AS parent_id, total.count, total.participated, ${eventColumns}
    FROM unnest($1::text[]) AS parent (id)
-   CROSS JOIN LATERAL (SELECT count(*) AS count, bool_or(e.sender_number = $3) AS participated, max(r.child_number) AS latest
+   CROSS JOIN LATERAL (SELECT count(*) AS count, bool_or(e.sender_number = $4) AS participated, max(r.child_number) AS latest
      FROM event_relations r JOIN events e ON e.event_number = r.child_number
      WHERE r.parent_id = parent.id AND r.rel_type = 'm.thread' AND ${living}) total
    JOIN events e ON e.event_number = total.latest ${eventJoins}`,
 )
-const edits = statement<[readonly EventId[], number], EventRow & { parent_id: string }>(
+const edits = statement<[readonly EventId[], number, number], EventRow & { parent_id: string }>(
   'relations_edits',
   `SELECT DISTINCT ON (r.parent_id) r.parent_id, ${eventColumns}
    FROM event_relations r JOIN events e ON e.event_number = r.child_number ${eventJoins}
@@ -40,7 +41,7 @@ const edits = statement<[readonly EventId[], number], EventRow & { parent_id: st
    WHERE r.parent_id = ANY($1) AND r.rel_type = 'm.replace' AND ${living}
    ORDER BY r.parent_id, e.origin_server_ts DESC, e.event_id DESC`,
 )
-const references = statement<[readonly EventId[], number], { parent_id: string; event_id: string }>(
+const references = statement<[readonly EventId[], number, number], { parent_id: string; event_id: string }>(
   'relations_references',
   `SELECT parent.id AS parent_id, child.event_id FROM unnest($1::text[]) AS parent (id)
    CROSS JOIN LATERAL (SELECT e.event_id FROM event_relations r JOIN events e ON e.event_number = r.child_number
@@ -55,13 +56,14 @@ const related = statement<[readonly EventId[]], { parent_id: string; rel_type: s
 
 /**
  * What is bundled with each of the events that has anything bundled. `livingSinceTs`: children older than this have
- * expired. `viewerNumber`: whose participation in threads is asked for.
+ * expired, as have those that were to be gone before `nowTs`. `viewerNumber`: whose participation in threads is asked for.
  */
 export async function relatedEvents(
   reader: Reader,
   numbers: Numbers,
   parents: readonly EventId[],
   livingSinceTs: number,
+  nowTs: number,
   viewerNumber: number,
 ): Promise<Map<EventId, RelatedEvents>> {
   if (parents.length === 0) return new Map()
@@ -70,9 +72,9 @@ export async function relatedEvents(
   // The column holds nothing but event IDs that were parsed before they were inserted; so do those below.
   const ofKind = (relType: string) => kinds.filter(row => row.rel_type === relType).map(row => row.parent_id as EventId)
   const [threadRows, editRows, referenceRows] = await Promise.all([
-    threads.run(reader, [ofKind('m.thread'), livingSinceTs, viewerNumber]),
-    edits.run(reader, [ofKind('m.replace'), livingSinceTs]),
-    references.run(reader, [ofKind('m.reference'), livingSinceTs]),
+    threads.run(reader, [ofKind('m.thread'), livingSinceTs, nowTs, viewerNumber]),
+    edits.run(reader, [ofKind('m.replace'), livingSinceTs, nowTs]),
+    references.run(reader, [ofKind('m.reference'), livingSinceTs, nowTs]),
   ])
   const stored = await storedEvents([...threadRows, ...editRows], numbers)
   const byNumber = new Map(stored.map(event => [event.eventNumber, event]))

@@ -1,7 +1,9 @@
 import { type EventId, type RoomId } from '../protocol/identifiers.ts'
+import { type Lifetime } from '../protocol/retention.ts'
 import { type Database, transaction } from './database.ts'
 import { eventColumns, eventJoins, type EventRow, storedEvent } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
+import { retentionOverrideOf } from './retention-overrides.ts'
 import { type Numbers, type RoomFacts } from './numbers.ts'
 import { sql } from 'kysely'
 
@@ -23,6 +25,8 @@ export interface LoadedHead {
   readonly forwardExtremities: readonly { readonly eventNumber: number; readonly event: StoredEvent }[]
   /** `null` for a room without state. */
   readonly snapshot: HeadSnapshot | null
+  /** The policy that an administrator set for the room. */
+  readonly retentionOverride: Lifetime | null
   /** The current state. */
   readonly state: readonly StoredEvent[]
 }
@@ -56,6 +60,7 @@ export async function loadHead(db: Database, numbers: Numbers, roomId: RoomId): 
       const read = (rows: readonly EventRow[]) => rows.flatMap(row => storedEvent(row, facts) ?? [])
       return {
         facts,
+        retentionOverride: await retentionOverrideOf(tx, facts.roomNumber),
         version: room.head_version,
         depth: room.depth,
         forwardExtremities: read(extremityRows).map(event => ({ eventNumber: event.eventNumber, event })),

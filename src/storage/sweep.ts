@@ -24,11 +24,12 @@ const roomsWithPolicy = statement<[number, number, readonly string[], readonly s
   'sweep_rooms_with_policy',
   `SELECT room_number, room_id FROM rooms WHERE room_number > $1 AND room_number IN (
      SELECT c.room_number FROM current_state c JOIN event_types y USING (type_number) WHERE y.type = ANY($3)
+     UNION SELECT room_number FROM retention_overrides
      UNION SELECT room_number FROM rooms WHERE room_id = ANY($4))
    ORDER BY room_number LIMIT $2`,
 )
 
-/** Which rooms may have a policy: every room, or those with a state event of these types and those that are named. */
+/** Which rooms may have a policy: every room, or those with a state event of these types, those of an administrator's and those named. */
 export type RoomsWanted = 'all' | { readonly stateTypes: readonly string[]; readonly roomIds: readonly string[] }
 
 /** Up to `limit` of the rooms that are wanted, those after a number, in the order of their numbers. */

@@ -19,6 +19,13 @@ export interface Tables {
     user_number: number | null
     reference: number | null
   }
+  sweeps: {
+    only_row: Generated<boolean>
+    started_ts: number | null
+    ended_ts: number | null
+    duration_ms: number | null
+    deleted: Generated<string>
+  }
   log_days: {
     day: string
     position: number
@@ -135,9 +142,20 @@ export interface Tables {
     depth: number
     origin_server_ts: number
     age_ts: number
+    self_destruct_ts: number | null
     snapshot_number: number | null
     redacted_by: number | null
     body: string
+  }
+  superseded_state: {
+    event_number: number
+    room_number: number
+    age_ts: number
+  }
+  retention_overrides: {
+    room_number: number
+    max_lifetime: number | null
+    min_lifetime: number | null
   }
   state_snapshots: {
     snapshot_number: number
@@ -272,6 +290,14 @@ export interface Tables {
     expires_ts: number | null
     is_quarantined: Generated<boolean>
     is_protected: Generated<boolean>
+    is_held: Generated<boolean>
+  }
+  media_references: {
+    reference_number: GeneratedAlways<number>
+    media_id: string
+    event_number: number | null
+    user_number: number | null
+    profile_key: string | null
   }
   media_thumbnails: {
     media_id: string

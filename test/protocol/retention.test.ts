@@ -122,22 +122,23 @@ describe('the policy of a room', () => {
 describe('the end of an event', () => {
   const message = { stateKey: null }
   const sentTs = 1_000_000
+  const aged = (event: { stateKey: string | null }, ageTs: number) => ({ event, ageTs, selfDestructTs: null })
 
   it('comes when it is older than the longest lifetime, and not at that very moment', () => {
-    expect(isExpired(message, sentTs, lifetime(hour), sentTs + hour)).toBe(false)
-    expect(isExpired(message, sentTs, lifetime(hour), sentTs + hour + 1)).toBe(true)
+    expect(isExpired(aged(message, sentTs), lifetime(hour), sentTs + hour)).toBe(false)
+    expect(isExpired(aged(message, sentTs), lifetime(hour), sentTs + hour + 1)).toBe(true)
   })
 
   it('does not come without a longest lifetime', () => {
-    expect(isExpired(message, sentTs, lifetime(null, hour), Number.MAX_SAFE_INTEGER)).toBe(false)
+    expect(isExpired(aged(message, sentTs), lifetime(null, hour), Number.MAX_SAFE_INTEGER)).toBe(false)
   })
 
   it('does not come for state', () => {
-    expect(isExpired({ stateKey: '' }, sentTs, lifetime(hour), sentTs + day)).toBe(false)
-    expect(isExpired({ stateKey: '@alice:lethe.test' }, sentTs, lifetime(hour), sentTs + day)).toBe(false)
+    expect(isExpired(aged({ stateKey: '' }, sentTs), lifetime(hour), sentTs + day)).toBe(false)
+    expect(isExpired(aged({ stateKey: '@alice:lethe.test' }, sentTs), lifetime(hour), sentTs + day)).toBe(false)
   })
 
   it('does not come for what is dated in the future', () => {
-    expect(isExpired(message, sentTs + day, lifetime(hour), sentTs)).toBe(false)
+    expect(isExpired(aged(message, sentTs + day), lifetime(hour), sentTs)).toBe(false)
   })
 })

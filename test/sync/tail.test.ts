@@ -26,7 +26,8 @@ function message(position: number): LogEntry {
     redacts: null,
     pdu: { content: { body: `m${position}` } },
   }
-  const stored = { eventNumber: position, roomNumber: 1, position, event, flags: 0, ageTs: 0, snapshotNumber: null, redactedBy: null, transaction: null } // prettier-ignore
+  const stored = { eventNumber: position, roomNumber: 1, position, event, flags: 0, selfDestructTs: null,
+      ageTs: 0, snapshotNumber: null, redactedBy: null, transaction: null } // prettier-ignore
   return { kind: 'event', position, roomId, stored, stateChanges: [], pruned: [] }
 }
 

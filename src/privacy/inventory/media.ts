@@ -6,9 +6,9 @@ const sizeBytes = plain('How large it is.')
 const fileName = plain('Our own, random name of the file in the media store.')
 
 /** Files that users uploaded. */
-export const mediaTables: Inventory<'media' | 'media_thumbnails' | 'unreferenced_files'> = {
+export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbnails' | 'unreferenced_files'> = {
   media: {
-    purpose: 'Uploaded files; an announced upload that never comes lives until it expires.',
+    purpose: 'Uploaded files; each goes with the last that shows it, one that nothing shows when its days are over.',
     whose: 'user',
     lifetime: 'account',
     ways: byUserNumber,
@@ -22,9 +22,28 @@ export const mediaTables: Inventory<'media' | 'media_thumbnails' | 'unreferenced
       size_bytes: sizeBytes,
       sha256: personal('The SHA-256 of the file.'),
       created_ts: personal('When it was uploaded or announced.'),
-      expires_ts: plain('When an announced upload is void.'),
+      expires_ts: plain('When an announced upload is void, or the past: nothing refers to it any more.'),
       is_quarantined: plain('Whether an administrator keeps everybody from seeing it.'),
       is_protected: plain('Whether it stays when much is put into quarantine at once.'),
+      is_held: plain('Whether something refers to it, so that it lives as long as that.'),
+    },
+  },
+  media_references: {
+    purpose: 'Which messages and profiles show which files, so that a file goes with the last of them.',
+    whose: 'user',
+    lifetime: 'event',
+    ways: [
+      { number: 'user_number' },
+      { refers: 'event_number', to: 'events', by: 'event_number' },
+      { refers: 'media_id', to: 'media', by: 'media_id' },
+    ],
+    erasure: 'deleted',
+    columns: {
+      reference_number: plain('Counts the rows.'),
+      media_id: mediaId,
+      event_number: personal('The message that shows it.'),
+      user_number: personal('The user whose profile shows it.'),
+      profile_key: plain('The field of the profile.'),
     },
   },
   media_thumbnails: {

@@ -6,6 +6,8 @@ type RoomTables =
   | 'event_types'
   | 'state_keys'
   | 'events'
+  | 'superseded_state'
+  | 'retention_overrides'
   | 'state_snapshots'
   | 'current_state'
   | 'state_changes'
@@ -75,9 +77,30 @@ export const roomTables: Inventory<RoomTables> = {
       depth: plain('How far from the room’s beginning it is.'),
       origin_server_ts: personal('When it was sent, by the sender’s server.'),
       age_ts: personal('When it was sent or came, whichever was earlier: what its lifetime counts from.'),
+      self_destruct_ts: personal('When its sender wants it gone, where they say so.'),
       snapshot_number: plain('The room’s state after it.'),
       redacted_by: plain('The event that redacted it.'),
       body: personal('The event itself.'),
+    },
+  },
+  superseded_state: {
+    purpose: 'State events that others have taken the place of and that are still kept whole.',
+    whose: 'room',
+    lifetime: 'event',
+    columns: {
+      event_number: eventNumber,
+      room_number: roomNumber,
+      age_ts: plain('What its lifetime counts from.'),
+    },
+  },
+  retention_overrides: {
+    purpose: 'How long messages live in rooms for which an administrator has decided it.',
+    whose: 'room',
+    lifetime: 'room',
+    columns: {
+      room_number: roomNumber,
+      max_lifetime: plain('How long they live.'),
+      min_lifetime: plain('How long they live at least.'),
     },
   },
   state_snapshots: {

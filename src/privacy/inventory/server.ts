@@ -2,7 +2,7 @@ import { lifetimeDays } from '../lifetimes.ts'
 import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
 
 /** What the server keeps of itself: its name, its log, its schema. */
-export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head' | 'log' | 'log_days'> = {
+export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head' | 'log' | 'log_days' | 'sweeps'> = {
   server: {
     purpose: 'The one row that says whose database this is.',
     whose: 'server',
@@ -54,6 +54,18 @@ export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head'
     columns: {
       day: plain('The day.'),
       position: plain('The newest position when the sweeper first ran on that day.'),
+    },
+  },
+  sweeps: {
+    purpose: 'What the sweeper did last, so that operators see that it works.',
+    whose: 'nobody',
+    lifetime: 'until replaced',
+    columns: {
+      only_row: plain('Keeps the table to one row.'),
+      started_ts: plain('When it last began.'),
+      ended_ts: plain('When it last came to its end.'),
+      duration_ms: plain('How long that took.'),
+      deleted: plain('How many things of each kind that deleted.'),
     },
   },
 }

@@ -5,7 +5,7 @@ import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
 import { bundledAggregations } from '../../rooms/bundles.ts'
 import { roomHead, type RoomHead } from '../../rooms/head.ts'
-import { livesIn } from '../../rooms/visibility.ts'
+import { livesIn, presentForm } from '../../rooms/visibility.ts'
 import { type StoredEvent } from '../../storage/log-entries.ts'
 import { type ReceiptRow } from '../../storage/sync-receipts.ts'
 import { accountDataIn, type AccountDataItem, forgottenAmong } from '../../storage/sync-rooms.ts'
@@ -247,20 +247,22 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
   const { timeline, state, summary, receipts, accountData, counts } = parts
   const { roomId } = work.head
   const unrelated = { redaction: null, replaced: null }
-  const events = timeline.events.map(stored =>
-    eventText(
+  const present = (stored: StoredEvent) => presentForm(ctx, work.head, stored)
+  const events = timeline.events.map(stored => {
+    const replaced = parts.related.replaced.get(stored.eventNumber)
+    return eventText(
       ctx,
       caller,
       filter,
-      stored,
+      present(stored),
       {
         redaction: livingRedaction(ctx, work.head, stored, parts.related.redactions),
-        replaced: parts.related.replaced.get(stored.eventNumber) ?? null,
+        replaced: replaced ? present(replaced) : null,
       },
       parts.bundles.get(stored.eventNumber) ?? null,
-    ),
-  )
-  const states = state.map(stored => eventText(ctx, caller, filter, stored, unrelated, null))
+    )
+  })
+  const states = state.map(stored => eventText(ctx, caller, filter, present(stored), unrelated, null))
   const data = accountDataTexts(caller, filter.room.accountData, roomId, accountData)
   const ephemeral = work.isLeft ? [] : await receiptEventTexts(ctx, filter.room.ephemeral, roomId, receipts)
   const typing = work.isLeft ? null : sync.typing.in(roomId, since === null)

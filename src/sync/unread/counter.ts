@@ -75,9 +75,9 @@ export async function unreadCounts(
     const policy = lifetimeIn(ctx, head)
     counts.set(
       roomNumber,
-      countsOf(state, ({ sender, isState, ageTs }) => {
+      countsOf(state, ({ sender, isState, ageTs, selfDestructTs }) => {
         if (!isState && ignored.has(sender)) return false
-        return !isExpired({ stateKey: isState ? '' : null }, ageTs, policy, nowMs)
+        return !isExpired({ event: { stateKey: isState ? '' : null }, ageTs, selfDestructTs }, policy, nowMs)
       }),
     )
   }
@@ -132,6 +132,7 @@ async function settle(
       sender: event.sender,
       isState: event.stateKey !== null,
       ageTs: stored.ageTs,
+      selfDestructTs: stored.selfDestructTs,
     })
   }
   const unread = notifications.filter(each => isUnread({ read }, each))

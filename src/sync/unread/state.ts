@@ -11,6 +11,7 @@ export interface Notification {
   readonly isState: boolean
   /** A lifetime counts from here. */
   readonly ageTs: number
+  readonly selfDestructTs: number | null
 }
 
 /** What is known of one user's unread events in one room. */
