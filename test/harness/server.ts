@@ -41,6 +41,9 @@ export interface TestServerOptions extends Omit<ServerOptions, 'config' | 'clock
   readonly settings?: TestSettings
   /** `test` (the default) stands still, `system` is the machine's. */
   readonly clock?: 'test' | 'system' | Clock
+  /** A database and a folder that are the caller's, and stay when the server is closed: for several servers on one database,
+   *  or one behind a proxy. */
+  readonly on?: { readonly database: TestDatabase; readonly dataDir: string }
 }
 
 /** Which way in the suite runs over: `front` unless the environment says `express`. */
@@ -71,6 +74,7 @@ function theContract(): Contract | null {
  * it). Every answer that the harness's callers get is held against the specification, where that is at hand.
  */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  if (options.on) return startOn(options.on.database, options.on.dataDir, options, () => Promise.resolve())
   const database = await testDatabase()
   const dataDir = await mkdtemp(join(tmpdir(), 'lethe-test-data-'))
   const remove = async () => {
@@ -86,7 +90,7 @@ async function startOn(
   options: TestServerOptions,
   remove: () => Promise<void>,
 ): Promise<TestServer> {
-  const { settings, clock: chosenClock, ...rest } = options
+  const { settings, clock: chosenClock, on: _place, ...rest } = options
   const config = await testConfig(dataDir, database.url, settings ?? {})
   const clock = chosenClock === 'system' ? systemClock : typeof chosenClock === 'object' ? chosenClock : new TestClock()
   let running: RunningServer
