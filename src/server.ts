@@ -141,9 +141,9 @@ const authenticators: Authenticators = {
   user: (ctx, { token, evenIfLocked }) => authenticateToken(ctx, token, { evenIfLocked }),
 }
 
-/** A database that is away is no fault of the request, and may be back in a moment. */
+/** A database that is away or overloaded is no fault of the request, and may answer in a moment. */
 function translateError(error: unknown): MatrixError | null {
-  return error instanceof DatabaseError && error.isUnavailable ? unavailable() : null
+  return error instanceof DatabaseError && error.isPassing ? unavailable() : null
 }
 
 async function chooseDatabase(config: Config, logger: Logger, undo: UndoList): Promise<Connection> {

@@ -89,6 +89,12 @@ export class DatabaseError extends Error {
     return this.code === '40001' || this.code === '40P01'
   }
 
+  /** True when nothing was wrong with what was asked for, and the same may succeed in a moment: the database is away, was too
+   *  slow, or gave what was needed to somebody else. */
+  get isPassing(): boolean {
+    return this.isUnavailable || this.isRetryable || this.code === '57014' || this.code === '55P03'
+  }
+
   /** True when a unique constraint was broken; with a name, when it was that one. */
   isUniqueViolation(constraint?: string): boolean {
     return this.code === '23505' && (constraint === undefined || constraint === this.constraint)
