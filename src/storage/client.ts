@@ -103,6 +103,7 @@ export function nameStatement(name: string, text: string): void {
 const plainQuery = pg.Client.prototype.query as unknown as Method
 const plainConnect = pg.Client.prototype.connect as unknown as Method
 const plainPoolConnect = pg.Pool.prototype.connect as unknown as Method
+const plainPoolQuery = pg.Pool.prototype.query as unknown as Method
 
 const strippingQuery = stripping(plainQuery)
 
@@ -139,7 +140,11 @@ Object.defineProperties(StorageClient.prototype, {
 
 /** node-pg's pool over `StorageClient`. */
 class StoragePool extends pg.Pool {}
-Object.defineProperty(StoragePool.prototype, 'connect', { value: stripping(plainPoolConnect) })
+Object.defineProperties(StoragePool.prototype, {
+  connect: { value: stripping(plainPoolConnect) },
+  // When the connection is lost meanwhile, the error comes from the client's event and not from its `query`.
+  query: { value: stripping(plainPoolQuery) },
+})
 
 /** A pool of `size` connections whose losses are logged and never end the process. */
 export function openPool(connection: Connection, log: Logger, size: number): pg.Pool {
