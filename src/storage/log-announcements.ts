@@ -19,6 +19,9 @@ export interface NumberedAnnouncement {
 // Inside the transaction the head already stands behind the batch: position = head − size + offset, offsets from 1.
 export const positionOf = (offset: string) => `(SELECT position FROM log_head) - $1 + ${offset}`
 
+/** The statement that writes receipts; its rows are the positions of those that it wrote. */
+export const receiptsStatement = 'log_receipts'
+
 type Announced<Kind extends Announcement['kind']> = {
   entry: Extract<Announcement, { kind: Kind }>
   userNumber: number | null
@@ -68,13 +71,18 @@ export function announcementStatements(
   )
   if (receipts.length > 0) {
     queries.push({
-      name: 'log_receipts',
+      name: receiptsStatement,
+      // Two processes may each have found that theirs is the farther: the log's head is locked by now, so this sees what the
+      // other wrote, and the nearer one changes nothing. What is returned is what was written.
       text: `INSERT INTO receipts (room_number, user_number, receipt_type, thread_id, event_number, read_ts, position)
         SELECT room, usr, type, thread, event, ts, ${positionOf('ordinal')}
         FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[])
           AS new (room, usr, type, thread, event, ts, ordinal)
         ON CONFLICT (room_number, user_number, receipt_type, thread_id) DO UPDATE SET
-          event_number = excluded.event_number, read_ts = excluded.read_ts, position = excluded.position`,
+          event_number = excluded.event_number, read_ts = excluded.read_ts, position = excluded.position
+        WHERE (SELECT coalesce(position, 0) FROM events WHERE event_number = receipts.event_number)
+          < (SELECT position FROM events WHERE event_number = excluded.event_number)
+        RETURNING position`,
       values: [
         size,
         receipts.map(row => row.roomNumber),

@@ -9,7 +9,9 @@ import { type Announcement, type AppendOutcome, type NewEvent, type RoomChange }
 import { type LogEntry, type StoredEvent } from './log-entries.ts'
 import { type FollowerOptions, LogFollower } from './log-follower.ts'
 import { readHead } from './log-read.ts'
-import { announcementStatements, lockedDevices, type NumberedAnnouncement, type Query } from './log-announcements.ts'
+import {
+  announcementStatements, lockedDevices, type NumberedAnnouncement, type Query, receiptsStatement,
+} from './log-announcements.ts' // prettier-ignore
 import { announcementLogRows, type Batch, batchStatements } from './log-write.ts'
 import { type Numbers } from './numbers.ts'
 
@@ -31,6 +33,10 @@ interface PostJob {
 }
 
 type Job = AppendJob | PostJob
+
+interface PositionRow {
+  readonly position: number
+}
 
 export interface LogOptions extends FollowerOptions {
   /** From the `server` table. */
@@ -94,24 +100,28 @@ class GroupCommitLog implements Log {
     const outcome = await transaction(this.#db, async tx => {
       const announced: Announcement[] = []
       const result = await work(tx, entry => announced.push(entry))
-      if (announced.length === 0) return { result, first: 0, numbered: [] }
+      if (announced.length === 0) return { result, first: 0, numbered: [], moved: [] }
       const numbered = (await this.#number(announced)).map((entry, index) => ({ entry, offset: index + 1 }))
       const size = numbered.length
       const locks = lockedDevices(size, numbered.map(({ entry }) => entry)) // prettier-ignore
       if (locks) await run(tx, locks)
-      const head = await run<{ position: number }>(tx, {
+      const head = await run<PositionRow>(tx, {
         name: 'log_take',
         text: 'UPDATE log_head SET position = position + $1 RETURNING position',
         values: [size],
       })
       const rows = announcementLogRows(size, numbered)
-      for (const query of announcementStatements(size, numbered)) await run(tx, query)
+      const moved: PositionRow[] = []
+      for (const query of announcementStatements(size, numbered)) {
+        const written = await run<PositionRow>(tx, query)
+        if (query.name === receiptsStatement) moved.push(...written)
+      }
       if (rows) await run(tx, rows)
       await run(tx, notification(this.#processId))
-      return { result, first: (head[0]?.position ?? 0) - size + 1, numbered: numbered.map(({ entry }) => entry) }
+      return { result, first: (head[0]?.position ?? 0) - size + 1, numbered: numbered.map(({ entry }) => entry), moved }
     })
     if (outcome.numbered.length > 0) {
-      this.#follower.publish(announcementEntries(outcome.first, outcome.numbered))
+      this.#follower.publish(announcementEntries(outcome.first, outcome.numbered, outcome.moved))
       await this.#follower.applied(outcome.first + outcome.numbered.length - 1)
     }
     return outcome.result
@@ -167,7 +177,7 @@ class GroupCommitLog implements Log {
     if (appends.length + posts.length === 0) return
     const batch: Batch = { changes: appends, announcements: posts.flatMap(job => job.announcements) }
     const { queries, size, headIndex } = batchStatements(batch, this.#processId)
-    const head = await this.#runTransaction(queries, headIndex)
+    const { head, moved } = await this.#runTransaction(queries, headIndex)
     const first = head - size + 1
 
     // The same order as the statements': all events, then the announcements of the changes, then those of the posts.
@@ -204,14 +214,18 @@ class GroupCommitLog implements Log {
       const last = first + entries.length + announced.length - 1
       answers.push(() => resolve(last))
     }
-    entries.push(...announcementEntries(first + entries.length, announced))
+    entries.push(...announcementEntries(first + entries.length, announced, moved))
     this.#follower.publish(entries)
     await this.#follower.applied(head)
     for (const answer of answers) answer()
   }
 
-  /** Sends BEGIN, the statements and COMMIT in one flight; returns the head that the transaction took. */
-  async #runTransaction(queries: readonly Query[], headIndex: number): Promise<number> {
+  /** Sends BEGIN, the statements and COMMIT in one flight; returns the head that the transaction took, and the receipts that
+   *  it wrote. */
+  async #runTransaction(
+    queries: readonly Query[],
+    headIndex: number,
+  ): Promise<{ readonly head: number; readonly moved: readonly PositionRow[] }> {
     const client = (this.#writer ??= await this.#connect())
     const flight = [client.query('BEGIN'), ...queries.map(query => client.query(query)), client.query('COMMIT')]
     const settled = await Promise.allSettled(flight)
@@ -224,11 +238,14 @@ class GroupCommitLog implements Log {
     const commit = settled.at(-1)
     if (commit?.status !== 'fulfilled' || commit.value.command !== 'COMMIT')
       throw new DatabaseError('25P02', null, null)
-    const taken = settled[headIndex + 1]
-    // The statement at this place returns the one row of log_head.
-    const row = taken?.status === 'fulfilled' ? (taken.value.rows[0] as { position: number } | undefined) : undefined
+    const rowsOf = (index: number): PositionRow[] => {
+      const answer = settled[index + 1]
+      // Both statements that are looked at return positions.
+      return answer?.status === 'fulfilled' ? (answer.value.rows as PositionRow[]) : []
+    }
+    const [row] = rowsOf(headIndex)
     if (!row) throw new DatabaseError('UNKNOWN', null, 'log_head')
-    return row.position
+    return { head: row.position, moved: rowsOf(queries.findIndex(({ name }) => name === receiptsStatement)) }
   }
 
   /** A transaction failed: find out whose fault it was. When the connection is gone nobody can tell: all are refused. */
@@ -365,6 +382,15 @@ function storedFrom(event: NewEvent, roomNumber: number, position: number | null
   }
 }
 
-function announcementEntries(first: number, announced: readonly NumberedAnnouncement[]): LogEntry[] {
-  return announced.map(({ entry }, index) => ({ ...entry, position: first + index }))
+/** The entries of what was announced. A receipt that was not written, because another stands farther, tells nothing. */
+function announcementEntries(
+  first: number,
+  announced: readonly NumberedAnnouncement[],
+  moved: readonly PositionRow[],
+): LogEntry[] {
+  const written = new Set(moved.map(({ position }) => position))
+  return announced.map(({ entry }, index) => {
+    const position = first + index
+    return entry.kind === 'receipt' && !written.has(position) ? { kind: 'gone', position } : { ...entry, position }
+  })
 }

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type Context } from '../../src/context.ts'
 import { type User } from '../../src/http/endpoint.ts'
 import { type JsonObject } from '../../src/protocol/json.ts'
-import { parseUserId, type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
+import { parseEventId, parseUserId, type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
 import { append, makeRoom } from '../../src/rooms/append.ts'
 import { roomVersion } from '../../src/protocol/room-versions.ts'
+import { acknowledge } from '../../src/rooms/receipts.ts'
 import { filterFrom, sinceFrom } from '../../src/sync/request.ts'
 import { answerSync } from '../../src/sync/response.ts'
 import { parseSyncToken, syncToken } from '../../src/sync/token.ts'
@@ -80,5 +81,34 @@ describe('two replicas', () => {
     const waiting = syncOn(one.ctx, beyond)
     await say(two.ctx, 'the position that was waited for')
     expect(text(await waiting, 'next_batch').split('_')[0]).toBe(`s${token.position + 1}`)
+  })
+
+  it('keep a receipt on the farther event when two are sent at once, and tell of no other last', async () => {
+    const readAt = (sync: JsonObject) => {
+      const [receipt] = objectsAt(sync, 'rooms', 'join', room, 'ephemeral', 'events').slice(-1)
+      return Object.keys((receipt?.['content'] as JsonObject | undefined) ?? {}) // A receipt's content is an object.
+    }
+    const replicas = [one.ctx, two.ctx]
+    let tokens = await Promise.all(replicas.map(async ctx => text(await syncOn(ctx), 'next_batch')))
+    for (let round = 0; round < 12; round++) {
+      for (const body of ['nearer', 'farther']) await say(one.ctx, body)
+      const told = await syncOn(one.ctx, tokens[0])
+      const [nearer, farther] = objectsAt(told, 'rooms', 'join', room, 'timeline', 'events').map(event => parseEventId(text(event, 'event_id'))) // prettier-ignore
+      if (!nearer || !farther) throw new Error('the messages are not there')
+      const mark = { roomId: room, receiptType: 'm.read', threadId: null } as const
+      // Each has looked, and found nothing farther, before the other is written down.
+      await two.ctx.log.reached(one.ctx.log.head, 5_000)
+      await Promise.all([
+        acknowledge(round % 2 === 0 ? one.ctx : two.ctx, alice, { ...mark, eventId: nearer }),
+        acknowledge(round % 2 === 0 ? two.ctx : one.ctx, alice, { ...mark, eventId: farther }),
+      ])
+      await Promise.all(replicas.map(ctx => ctx.log.reached(Math.max(...replicas.map(each => each.log.head)), 5_000)))
+      for (const ctx of replicas) {
+        expect([round, readAt(await syncOn(ctx))]).toEqual([round, [farther]])
+        // What was told while it was new does not end with the nearer one either.
+        expect([round, readAt(await syncOn(ctx, tokens[0]))]).toEqual([round, [farther]])
+      }
+      tokens = await Promise.all(replicas.map(async ctx => text(await syncOn(ctx), 'next_batch')))
+    }
   })
 })
