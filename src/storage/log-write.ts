@@ -64,10 +64,11 @@ export function batchStatements(
   add(currentState(timeline, true))
   add(superseded(timeline))
   add(memberships(size, timeline))
-  add(prunes(timeline))
   add(relations(timeline))
   add(mediaReferences(timeline))
   queries.push(...announcementStatements(size, announced))
+  // After the receipts, as the sweeper has it: one of the two would wait for the other while it holds what that one wants.
+  add(prunes(timeline))
   add(announcementLogRows(size, announced))
   queries.push({
     name: 'log_notify',

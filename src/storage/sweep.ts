@@ -163,10 +163,10 @@ export async function forgetEvents(tx: Tx, { roomNumber, events, pruned, markers
   const deleted = events.filter(event => !kept.has(event.eventNumber))
 
   await sql`SELECT set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(tx)
-  // Receipts come before events, as the log's own transactions lock them.
-  await sql`DELETE FROM receipts WHERE event_number = ANY(${numbers})`.execute(tx)
+  // Account data, receipts, events: in the order in which the log's own transactions lock them.
   await sql`DELETE FROM account_data WHERE room_number = ${roomNumber} AND type = 'm.fully_read' AND content = ANY(${markers})
     AND hashtextextended(content, 0) IN (SELECT hashtextextended(text, 0) FROM unnest(${markers}::text[]) AS marker (text))`.execute(tx) // prettier-ignore
+  await sql`DELETE FROM receipts WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM transactions WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE parent_id = ANY(${ids})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE child_number = ANY(${numbers})`.execute(tx)

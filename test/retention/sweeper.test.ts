@@ -156,6 +156,36 @@ describe('the sweeper', () => {
     expect(await tablesThatHold(server.ctx.db, { body: 'mango' })).toEqual({})
   })
 
+  it('waits for what the log wants first while it holds nothing that the log wants later', async () => {
+    const room = await shortLivedRoom(alice)
+    const event = await alice.send(room, 'pear')
+    await alice.send(room, 'last')
+    await alice.post(path`/rooms/${room}/read_markers`, { 'm.fully_read': event, 'm.read': event })
+    await server.clock.advance(2 * hour)
+    const committer = new pg.Client({ connectionString: server.database.url })
+    await committer.connect()
+    try {
+      // As the log does with the markers of somebody who reads on: account data first, receipts after it.
+      await committer.query('BEGIN')
+      await committer.query(
+        `SELECT FROM account_data WHERE type = 'm.fully_read' AND content LIKE '%${event}%' FOR UPDATE`,
+      )
+      const sweeping = sweep(server.ctx)
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+      const isWaiting = async () => (await committer.query(waiting)).rowCount === 1
+      while (!(await isWaiting())) await new Promise(setImmediate)
+      const { rows } = await committer.query(`SELECT r.event_number FROM receipts r JOIN events e USING (event_number)
+        WHERE e.event_id = '${event}' FOR UPDATE OF r NOWAIT`)
+      expect(rows).toHaveLength(1)
+      await committer.query('COMMIT')
+      await sweeping
+    } finally {
+      await committer.end()
+    }
+    await sweep(server.ctx)
+    expect(await tablesThatHold(server.ctx.db, { event, body: 'pear' })).toEqual({})
+  })
+
   it('may be killed before any of its statements: the room is whole and can be written to, and the next sweep ends the work', async () => {
     const room = await shortLivedRoom(alice)
     const names: string[] = []
