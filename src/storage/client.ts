@@ -65,14 +65,15 @@ function stripping(method: Method): Method {
   return function (...parameters) {
     const callback = parameters.at(-1)
     if (typeof callback === 'function') {
-      parameters[parameters.length - 1] = (error: unknown, ...rest: unknown[]): unknown =>
+      // A name of its own, for the reason that `promisedQuery` gives.
+      const strippingCallback = (error: unknown, ...rest: unknown[]): unknown =>
         // Called as node-pg would have called it.
         (callback as Method).call(
           undefined,
           error === null || error === undefined ? error : strippedError(error),
           ...rest,
         )
-      return method.apply(this, parameters)
+      return method.apply(this, [...parameters.slice(0, -1), strippingCallback])
     }
     const result = method.apply(this, parameters)
     return types.isPromise(result)
@@ -107,6 +108,28 @@ const plainPoolQuery = pg.Pool.prototype.query as unknown as Method
 
 const strippingQuery = stripping(plainQuery)
 
+/**
+ * A query that answers by promise, given to node-pg with a callback all the same. The promise that node-pg itself would
+ * make hangs on a function literal that it assigns to a property (`query.callback = …`), and V8 places such functions in
+ * the old generation at once: each would hold its query with all the rows through every minor collection, until the next
+ * full one. Most of what a page of history reads would be promoted, and the process grow by hundreds of MiB.
+ */
+function promisedQuery(client: unknown, [config, values]: readonly unknown[]): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const settle = (error: unknown, result: unknown): void => {
+      // Stripped by now.
+      if (error) reject(error as Error)
+      else resolve(result)
+    }
+    strippingQuery.call(client, config, values, settle)
+  })
+}
+
+/** node-pg's own query objects (cursors and their like), which carry their callbacks with them. */
+function submitsItself(config: unknown): boolean {
+  return typeof config === 'object' && config !== null && 'submit' in config
+}
+
 /** What node-pg keeps and does not declare: whether the client pipelines, and its socket. */
 interface PipelinedClient {
   readonly pipeline?: boolean
@@ -122,8 +145,8 @@ function gatherWrites({ pipeline, connection }: PipelinedClient): void {
   process.nextTick(() => stream.uncork?.())
 }
 
-/** node-pg's client with two changes: its errors are stripped, and statements declared with `statement()` are prepared
- *  once per connection. */
+/** node-pg's client with three changes: its errors are stripped, statements declared with `statement()` are prepared once
+ *  per connection, and promises hold nothing beyond their time. */
 class StorageClient extends pg.Client {}
 Object.defineProperties(StorageClient.prototype, {
   query: {
@@ -132,7 +155,9 @@ Object.defineProperties(StorageClient.prototype, {
       const name = typeof text === 'string' && Array.isArray(parameters[1]) ? statementNames.get(text) : undefined
       if (name !== undefined) parameters[0] = { name, text }
       gatherWrites(this as PipelinedClient)
-      return strippingQuery.apply(this, parameters)
+      return typeof parameters.at(-1) === 'function' || submitsItself(parameters[0])
+        ? strippingQuery.apply(this, parameters)
+        : promisedQuery(this, parameters)
     },
   },
   connect: { value: stripping(plainConnect) },

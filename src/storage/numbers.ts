@@ -73,7 +73,7 @@ class Dictionary<Name extends string> {
     const columns = `${nameColumn} AS name, ${numberColumn} AS number`
     this.#find = statement(`${table}_find`, `SELECT ${columns} FROM ${table} WHERE ${nameColumn} = ANY($1)`)
     this.#read = statement(`${table}_read`, `SELECT ${columns} FROM ${table} WHERE ${numberColumn} = ANY($1)`)
-    this.#make = names => {
+    const make = (names: Name[]) => {
       const { columns: into, select, values } = insert(names)
       return {
         name: `${table}_make`,
@@ -81,6 +81,7 @@ class Dictionary<Name extends string> {
         values,
       }
     }
+    this.#make = make
   }
 
   /** The numbers of the names that exist; with `make`, the others get one. */

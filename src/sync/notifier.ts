@@ -34,20 +34,14 @@ export class Waiter {
   async wait(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<Wake> {
     if (signal.aborted) return 'ended'
     if (!this.#isWoken) {
-      await new Promise<void>(resolve => {
-        this.#resolve = resolve
-        const timer = clock.setTimeout(resolve, timeoutMs)
-        signal.addEventListener('abort', finish, { once: true })
-        this.#finish = () => {
-          timer.clear()
-          signal.removeEventListener('abort', finish)
-        }
-        function finish() {
-          resolve()
-        }
-      })
-      this.#finish?.()
-      this.#finish = null
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const finish = (): void => resolve()
+      this.#resolve = resolve
+      const timer = clock.setTimeout(resolve, timeoutMs)
+      signal.addEventListener('abort', finish, { once: true })
+      await promise
+      timer.clear()
+      signal.removeEventListener('abort', finish)
       this.#resolve = null
     }
     const woken = this.#isWoken
@@ -55,8 +49,6 @@ export class Waiter {
     if (signal.aborted) return 'ended'
     return woken ? 'news' : 'timeout'
   }
-
-  #finish: (() => void) | null = null
 
   /** True if it sleeps and must be woken by `resume`. */
   mark(): boolean {

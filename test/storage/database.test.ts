@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { type Logger, silentLogger } from '../../src/log.ts'
@@ -26,6 +28,18 @@ async function failure(work: Promise<unknown>): Promise<DatabaseError> {
   )
   if (error instanceof DatabaseError) return error
   throw new Error(`no DatabaseError but ${String(error)}`)
+}
+
+/** Rows of about a megabyte, none of whose strings is large enough for a space of its own. */
+const megabyte = `SELECT repeat('x', 1000) || ($1::integer + n) AS word FROM generate_series(1, 1000) AS n`
+const oneMegabyte = statement<[number], { word: string }>('test_megabyte', megabyte)
+
+/** Collects garbage of the young generation alone. */
+function collectYoung(): void {
+  setFlagsFromString('--expose-gc')
+  // What V8 puts there under this flag.
+  const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void
+  gc({ type: 'minor' })
 }
 
 /** Everything that a log or a debugger could show of an error. */
@@ -202,6 +216,39 @@ describe('a prepared statement', () => {
   it('keeps its name to itself', () => {
     expect(() => statement('test_add_one', 'SELECT 2 AS two')).toThrow('two statements')
     expect(() => statement('x'.repeat(64), 'SELECT 3 AS three')).toThrow('too long')
+  })
+})
+
+describe('rows that nobody needs any more', () => {
+  const megabytes = 60
+  /** Repeats a query and tells how many MiB are left on the heap when the young garbage is gone. */
+  async function leftBy(query: (index: number) => Promise<unknown>): Promise<number> {
+    for (let index = 0; index < 5; index++) await query(index)
+    collectYoung()
+    collectYoung()
+    const before = process.memoryUsage().heapUsed
+    for (let index = 0; index < megabytes; index++) await query(index)
+    collectYoung()
+    collectYoung()
+    return (process.memoryUsage().heapUsed - before) / 1_048_576
+  }
+
+  it('do not wait for a full collection of garbage, whichever way they were asked for', async () => {
+    const client = await db.pool.connect()
+    try {
+      const ways: Record<string, (index: number) => Promise<unknown>> = {
+        pool: index => db.pool.query(megabyte, [index]),
+        client: index => client.query(megabyte, [index]),
+        'shared connection': index => oneMegabyte.run(db.kysely, [index]),
+        kysely: index =>
+          sql`SELECT repeat('x', 1000) || (${index}::integer + n) AS word
+          FROM generate_series(1, 1000) AS n`.execute(db.kysely),
+      }
+      for (const [way, query] of Object.entries(ways))
+        expect([way, (await leftBy(query)) < megabytes / 4]).toEqual([way, true])
+    } finally {
+      client.release()
+    }
   })
 })
 
