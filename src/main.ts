@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 import { serve, usage as serveUsage } from './cli/serve.ts'
 
 /** Each command takes what follows its name and resolves with the exit status. */
