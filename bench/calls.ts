@@ -21,7 +21,8 @@ export function sendMessage(person: Person, roomId: string, transactionId: strin
   }
 }
 
-/** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom */
+/** A room that is not listed. In private ones the server may insist on encryption: plain messages go to public ones.
+ *  https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom */
 export function createRoom(person: Person, preset: 'private_chat' | 'public_chat'): Call {
   return {
     method: 'POST',

@@ -22,7 +22,7 @@ export const databaseScenario: Scenario = {
     if (databaseUrl === null) return [skippedResult('database-bytes', databaseScenario.title, 'needs --database-url')]
     const [writer] = await bench.people('writers', 1)
     if (writer === undefined) return []
-    const roomIds = await makeRooms(bench, writer, rooms, 'private_chat')
+    const roomIds = await makeRooms(bench, writer, rooms, 'public_chat')
     const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
     await client.connect()
     try {

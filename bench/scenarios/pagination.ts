@@ -15,7 +15,7 @@ export const paginationScenario: Scenario = {
   run: async bench => {
     const [reader] = await bench.people('readers', 1)
     if (reader === undefined) return []
-    const [roomId] = await makeRooms(bench, reader, 1, 'private_chat')
+    const [roomId] = await makeRooms(bench, reader, 1, 'public_chat')
     if (roomId === undefined) return []
     await inParallel(Array.from({ length: pages * eventsPerPage }), 8, () =>
       bench.settle(sendMessage(reader, roomId, bench.uniqueName(), hundredBytes())),

@@ -52,7 +52,7 @@ export async function sharedRoom(bench: Bench, people: readonly Person[]): Promi
 }
 
 async function ownRoom(bench: Bench, person: Person): Promise<Sender> {
-  return { person, roomId: stringMember(await bench.settle(createRoom(person, 'private_chat')), 'room_id') }
+  return { person, roomId: stringMember(await bench.settle(createRoom(person, 'public_chat')), 'room_id') }
 }
 
 function measureSends(bench: Bench, name: string, title: string, senders: readonly Sender[]) {

@@ -238,7 +238,11 @@ export const settings = section({
     enabled: z.boolean().default(false).describe('Whether users see who is online.'),
   }).prefault({}),
   encryption: section({
-    default_in_private_rooms: z.boolean().default(false).describe('Whether new private rooms are encrypted.'),
+    default_in_private_rooms: z.boolean().default(true).describe('Whether new private rooms are encrypted.'),
+    refuse_plaintext: z
+      .boolean()
+      .default(true)
+      .describe('Whether messages that are not encrypted are refused in encrypted rooms.'),
   }).prefault({}),
   well_known: section({
     client_extra: z

@@ -8,6 +8,7 @@ import { eventsById } from '../storage/events.ts'
 import { type Actor, refuseSuspended } from './actor.ts'
 import { appendAsMember, headForMember } from './as-member.ts'
 import { type Draft } from './append.ts'
+import { refusePlaintext } from './plaintext.ts'
 import { redact } from './redact.ts'
 import { once } from './transaction-id.ts'
 
@@ -21,7 +22,7 @@ export interface Message {
 
 /**
  * Sends a message event; returns its ID, the same again for a transaction ID that was used before. Throws M_FORBIDDEN for
- * a room that the user is not in, M_DUPLICATE_ANNOTATION, M_TOO_LARGE, M_BAD_JSON, M_USER_SUSPENDED.
+ * a room that the user is not in and for plaintext in an encrypted one, M_DUPLICATE_ANNOTATION, M_TOO_LARGE, M_BAD_JSON, M_USER_SUSPENDED.
  * https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid
  */
 export function send(ctx: Context, actor: Actor, roomId: RoomId, message: Message): Promise<EventId> {
@@ -40,10 +41,11 @@ export function send(ctx: Context, actor: Actor, roomId: RoomId, message: Messag
   })
 }
 
-/** Appends one event of a member's and returns its ID. */
+/** Appends one message event of a member's and returns its ID. */
 export async function appendEvent(ctx: Context, actor: Actor, roomId: RoomId, draft: Draft): Promise<EventId> {
   let eventId: EventId | null = null
   const appended = await appendAsMember(ctx, actor, roomId, async room => {
+    refusePlaintext(ctx, room.head, draft.type)
     eventId = (await room.add(draft)).eventId
   })
   if (appended.outcome === 'repeated') return appended.eventId

@@ -58,6 +58,8 @@ export function environmentOf(
     // Suites write the creator of a room into its power levels, which version 12 forbids.
     LETHE_ROOMS__DEFAULT_VERSION: '11',
     LETHE_PROFILES__PUBLIC: 'true',
+    LETHE_ENCRYPTION__DEFAULT_IN_PRIVATE_ROOMS: 'false',
+    LETHE_ENCRYPTION__REFUSE_PLAINTEXT: 'false',
     ...(settings.databaseUrl === null ? {} : { LETHE_DATABASE__URL: settings.databaseUrl }),
   }
 }

@@ -37,6 +37,7 @@ export async function startServerProcess(database: TestDatabase, dataDir: string
       LETHE_REGISTRATION__MODE: 'open',
       LETHE_REGISTRATION__I_KNOW_OPEN_IS_UNSAFE: 'true',
       LETHE_RATE_LIMITS__ENABLED: 'false',
+      LETHE_ENCRYPTION__DEFAULT_IN_PRIVATE_ROOMS: 'false',
     },
   })
   const exited = once(child, 'exit').then(([code]) => code as number | null) // The event's first value is the code.

@@ -57,6 +57,8 @@ const testSettings: TestSettings = {
   admin: { on_public_listener: true },
   registration: { mode: 'open', i_know_open_is_unsafe: true },
   rate_limits: { enabled: false },
+  // Tests say things in plain words, for all to see.
+  encryption: { default_in_private_rooms: false, refuse_plaintext: false },
   // Many servers share one Postgres.
   database: { pool_size: 4 },
 }

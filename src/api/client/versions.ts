@@ -16,11 +16,20 @@ export const unstableFeatures: Readonly<Record<string, boolean>> = {
   'org.matrix.msc4380.stable': true,
 }
 
+/** With these clients know that a switch for encryption would do nothing, and show none. */
+const forcedEncryption = { 'io.element.e2ee_forced.private': true, 'io.element.e2ee_forced.trusted_private': true }
+
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions */
 export const versions = endpoint({
   method: 'GET',
   path: '/_matrix/client/versions',
   auth: 'optional',
   limit: null,
-  handle: () => ({ versions: [...supportedVersions], unstable_features: { ...unstableFeatures } }),
+  handle: ({ config }) => ({
+    versions: [...supportedVersions],
+    unstable_features: {
+      ...unstableFeatures,
+      ...(config.encryption.defaultInPrivateRooms ? forcedEncryption : {}),
+    },
+  }),
 })
