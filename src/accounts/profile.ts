@@ -5,6 +5,7 @@ import { type JsonObject, type JsonValue } from '../protocol/json.ts'
 import { mediaIn } from '../protocol/media-in.ts'
 import { propagateProfile } from '../rooms/profile-propagation.ts'
 import { accountByUserId, lockAccount } from '../storage/accounts.ts'
+import { seesMember } from '../storage/memberships.ts'
 import { deleteProfileField, profileBytes, profileNamesOf, profileOf, putProfileField } from '../storage/profiles.ts'
 import { type AccountOwner } from './account.ts'
 
@@ -28,6 +29,34 @@ export async function profile(ctx: Context, userId: UserId): Promise<JsonObject 
   if (fields.size > 0) return Object.fromEntries(fields)
   const account = await accountByUserId(ctx.db.kysely, userId)
   return account && !account.isDeactivated ? {} : null
+}
+
+/**
+ * What `viewer` (`null`: somebody without an account) is shown of a profile: all of it, or `null` as for a user who does not
+ * exist. Whose profiles are shown to whom is the operator's to say; another server decides about those of its own users.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid
+ */
+export async function profileSeenBy(
+  ctx: Context,
+  viewer: AccountOwner | null,
+  userId: UserId,
+): Promise<JsonObject | null> {
+  return (await mayReadProfile(ctx, viewer, userId)) ? profile(ctx, userId) : null
+}
+
+async function mayReadProfile(ctx: Context, viewer: AccountOwner | null, userId: UserId): Promise<boolean> {
+  switch (ctx.config.profiles.visibleTo) {
+    case 'everyone':
+      return true
+    case 'users':
+      return viewer !== null
+    case 'shared_rooms': {
+      if (viewer === null) return false
+      if (viewer.userId === userId || !isLocal(ctx, userId)) return true
+      const account = await accountByUserId(ctx.db.kysely, userId)
+      return account !== null && seesMember(ctx.db.kysely, viewer.userNumber, account.userNumber)
+    }
+  }
 }
 
 /** What other servers say is passed on, but clients may rely on the types of the two fields that all of them show. */
@@ -85,10 +114,15 @@ export async function removeProfileField(ctx: Context, owner: AccountOwner, key:
   if (hasChanged && isNameKey(key)) await propagateProfile(ctx, owner.userId)
 }
 
-/** One field. Throws `notFound` if the user, or the field, is not there. */
-export async function profileField(ctx: Context, userId: UserId, key: string): Promise<JsonValue> {
+/** One field. Throws `notFound` if the user, or the field, is not there or not shown to the viewer. */
+export async function profileField(
+  ctx: Context,
+  viewer: AccountOwner | null,
+  userId: UserId,
+  key: string,
+): Promise<JsonValue> {
   checkKey(key)
-  const value = (await profile(ctx, userId))?.[key]
+  const value = (await profileSeenBy(ctx, viewer, userId))?.[key]
   if (value === undefined) throw notFound('There is no such profile field')
   return value
 }

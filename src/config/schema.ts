@@ -229,7 +229,18 @@ export const settings = section({
       .describe('The version of new rooms whose creator asks for none.'),
   }).prefault({}),
   profiles: section({
-    public: z.boolean().default(false).describe('Whether profiles are shown to those who are not signed in.'),
+    visible_to: z
+      .enum(['shared_rooms', 'users', 'everyone'])
+      .default('shared_rooms')
+      .describe('Who sees the profile of a user: those in a room with them, all who are signed in, everyone.'),
+  }).prefault({}),
+  sharing: section({
+    receipts: z
+      .boolean()
+      .default(false)
+      .describe('Whether those in a room see how far the others have read; else every receipt is a private one.'),
+    typing: z.boolean().default(false).describe('Whether those in a room see who is typing.'),
+    device_names: z.boolean().default(false).describe('Whether users see what others call their devices.'),
   }).prefault({}),
   federation: section({
     enabled: z.boolean().default(false).describe('Whether this server talks to other servers.'),

@@ -70,8 +70,9 @@ export async function queryLocalKeys(ctx: Context, wanted: WantedDevices, viewer
     const asked = userId === undefined ? undefined : wanted.get(userId)
     if (userId === undefined || asked === undefined || (asked.length > 0 && !asked.includes(deviceId))) continue
     const signed = signatures.add(userId, deviceId, keys)
-    // What somebody calls their devices is for themselves.
-    const isNamed = displayName !== null && viewer?.userId === userId
+    // What somebody calls their devices is for themselves, unless the operator says otherwise; other servers never learn it.
+    const isShown = viewer !== null && (viewer.userId === userId || ctx.config.sharing.deviceNames)
+    const isNamed = displayName !== null && isShown
     devicesOfUsers.get(userId)?.push([deviceId, isNamed ? { ...signed, unsigned: { device_display_name: displayName } } : signed]) // prettier-ignore
   }
   for (const [userId, entries] of devicesOfUsers) found.deviceKeys.set(userId, Object.fromEntries(entries))

@@ -63,7 +63,7 @@ export async function acknowledge(
 export async function markRead(ctx: Context, userId: UserId, roomId: RoomId, marks: readonly Mark[]): Promise<number> {
   const head = await roomHead(ctx, roomId)
   if (head?.membership(userId) !== 'join') throw notInRoom()
-  const events = await seenEvents(ctx, userId, head, marks)
+  const events = farthest(await seenEvents(ctx, userId, head, marks.map(shared(ctx))))
   for (const { receiptType, threadId, event } of events) {
     if (threadId === null) continue
     if (receiptType === fullyReadType) throw invalidParam('The fully read marker has no thread')
@@ -81,6 +81,23 @@ export async function markRead(ctx: Context, userId: UserId, roomId: RoomId, mar
     }
     return announcements.length
   })
+}
+
+/** The mark as it is kept: where receipts are not shared, each is a private one, which the reader's own devices see. */
+function shared(ctx: Context): (mark: Mark) => Mark {
+  if (ctx.config.sharing.receipts) return mark => mark
+  return mark => (mark.receiptType === 'm.read' ? { ...mark, receiptType: 'm.read.private' } : mark)
+}
+
+/** One mark of each kind and thread: a public and a private one may have become two of a kind. */
+function farthest(marks: readonly SeenMark[]): readonly SeenMark[] {
+  const chosen = new Map<string, SeenMark>()
+  for (const mark of marks) {
+    const kind = `${mark.receiptType} ${mark.threadId ?? ''}`
+    const other = chosen.get(kind)
+    if (!other || other.position < mark.position) chosen.set(kind, mark)
+  }
+  return [...chosen.values()]
 }
 
 const unseen = () => forbidden('There is no such event in that room')

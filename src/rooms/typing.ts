@@ -144,7 +144,7 @@ export function announceTyping(ctx: Context, roomId: RoomId, userId: UserId, tim
 
 /**
  * Says that a member types, for `timeoutMs` milliseconds (1 to 120 seconds; what is asked for beyond is cut), or has
- * stopped. Throws M_FORBIDDEN for a room that the user is not in.
+ * stopped; nobody hears of it unless the operator has typing shared. Throws M_FORBIDDEN for a room that the user is not in.
  * https://spec.matrix.org/v1.19/client-server-api/#typing-notifications
  */
 export async function setTyping(
@@ -156,6 +156,7 @@ export async function setTyping(
 ): Promise<void> {
   refuseSuspended(actor)
   await headForMember(ctx, actor, roomId)
+  if (!ctx.config.sharing.typing) return
   announceTyping(ctx, roomId, actor.userId, isTyping ? Math.min(Math.max(timeoutMs, shortestMs), longestMs) : 0)
 }
 

@@ -92,6 +92,17 @@ export async function shareRoom(reader: Reader, userNumber: number, otherNumber:
   return (await selectShared.first(reader, [userNumber, otherNumber]))?.shared ?? false
 }
 
+const selectSeen = statement<[number, number], { seen: boolean }>(
+  'memberships_seen',
+  `SELECT EXISTS (SELECT FROM memberships a JOIN memberships b USING (room_number)
+     WHERE a.user_number = $1 AND b.user_number = $2 AND a.membership = 'join' AND b.membership IN ('join', 'invite')) AS seen`,
+)
+
+/** True if the user has joined a room that the other has joined too or is invited to: there their member event is seen anyway. */
+export async function seesMember(reader: Reader, userNumber: number, otherNumber: number): Promise<boolean> {
+  return (await selectSeen.first(reader, [userNumber, otherNumber]))?.seen ?? false
+}
+
 const selectSharing = statement<[number, readonly number[]], { user_number: number }>(
   'memberships_sharing_among',
   `SELECT DISTINCT other.user_number FROM memberships mine JOIN memberships other USING (room_number)

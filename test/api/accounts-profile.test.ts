@@ -62,7 +62,7 @@ describe('a profile', () => {
   })
 
   it('is shown to everybody where the operator says so, and changed by its owner alone', async () => {
-    const open = await startTestServer({ settings: { profiles: { public: true } } })
+    const open = await startTestServer({ settings: { profiles: { visible_to: 'everyone' } } })
     try {
       const dora = await register(open)
       await dora.put(of(dora, 'displayname'), { displayname: 'Dora' })

@@ -57,7 +57,11 @@ export function environmentOf(
     LETHE_METRICS__ENABLED: 'false',
     // Suites write the creator of a room into its power levels, which version 12 forbids.
     LETHE_ROOMS__DEFAULT_VERSION: '11',
-    LETHE_PROFILES__PUBLIC: 'true',
+    // What Lethe keeps to itself by default and suites want to see.
+    LETHE_PROFILES__VISIBLE_TO: 'everyone',
+    LETHE_SHARING__RECEIPTS: 'true',
+    LETHE_SHARING__TYPING: 'true',
+    LETHE_SHARING__DEVICE_NAMES: 'true',
     LETHE_ENCRYPTION__DEFAULT_IN_PRIVATE_ROOMS: 'false',
     LETHE_ENCRYPTION__REFUSE_PLAINTEXT: 'false',
     ...(settings.databaseUrl === null ? {} : { LETHE_DATABASE__URL: settings.databaseUrl }),

@@ -59,6 +59,8 @@ const testSettings: TestSettings = {
   rate_limits: { enabled: false },
   // Tests say things in plain words, for all to see.
   encryption: { default_in_private_rooms: false, refuse_plaintext: false },
+  profiles: { visible_to: 'users' },
+  sharing: { receipts: true, typing: true },
   // Many servers share one Postgres.
   database: { pool_size: 4 },
 }

@@ -1,5 +1,5 @@
 import { requireSelf } from '../../accounts/account-data.ts'
-import { profile, profileField, removeProfileField, setProfileField } from '../../accounts/profile.ts'
+import { profileField, profileSeenBy, removeProfileField, setProfileField } from '../../accounts/profile.ts'
 import { type Context } from '../../context.ts'
 import { MatrixError, missingParam, missingToken, notFound } from '../../errors.ts'
 import { longString, schemas, userId } from '../../http/decoders.ts'
@@ -22,7 +22,7 @@ export const getProfile = endpoint({
   params: { userId },
   handle: async (ctx, { caller, params }) => {
     requireReader(ctx, caller)
-    const fields = await profile(ctx, params.userId)
+    const fields = await profileSeenBy(ctx, caller, params.userId)
     if (!fields) throw notFound('There is no such profile')
     return fields
   },
@@ -38,7 +38,7 @@ export const getProfileField = endpoint({
   params,
   handle: async (ctx, { caller, params }) => {
     requireReader(ctx, caller)
-    return { [params.keyName]: await profileField(ctx, params.userId, params.keyName) }
+    return { [params.keyName]: await profileField(ctx, caller, params.userId, params.keyName) }
   },
 })
 
@@ -81,7 +81,7 @@ function bodyField(body: JsonObject, key: string): JsonValue | undefined {
 
 /** Profiles are for people who are signed in, unless the operator says otherwise: the spec lets servers choose. */
 function requireReader(ctx: Context, caller: User | null): void {
-  if (!caller && !ctx.config.profiles.public) throw missingToken()
+  if (!caller && ctx.config.profiles.visibleTo !== 'everyone') throw missingToken()
 }
 
 /** People change their own profile; guests their name only. */
