@@ -11,6 +11,7 @@ import {
 import { announceArrival } from './arrivals.ts'
 import { keepFile, type WrittenFile } from './files.ts'
 import { normaliseContentType } from './headers.ts'
+import { withoutMetadata } from './metadata/strip.ts'
 
 /** How long an ID waits for its content. */
 export const awaitedUploadLifetimeMs = 24 * 3_600_000
@@ -122,7 +123,7 @@ async function keepUpload(
   const limitBytes = ctx.config.media.maxUploadBytes
   if (upload.contentLength !== null && upload.contentLength > limitBytes) throw tooLarge('The file is too large')
   const contentType = normaliseContentType(upload.contentType)
-  await keepFile(ctx, upload.stream, limitBytes, (tx, file) =>
+  await keepFile(ctx, withoutMetadata(upload.stream, contentType, limitBytes), limitBytes, (tx, file) =>
     adopt(tx, { ...file, contentType, uploadName: upload.fileName }),
   )
 }

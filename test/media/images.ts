@@ -47,6 +47,11 @@ export async function taggedPicture(width: number, height: number): Promise<Buff
     .toBuffer()
 }
 
+/** True if an Exif block points to a GPS directory: by its tag, in either order of bytes. */
+export function namesPlace(exif: Buffer | undefined): boolean {
+  return ['8825', '2588'].some(tag => exif?.includes(Buffer.from(tag, 'hex')) === true)
+}
+
 /** A PNG that says that it has so many pixels, and has hardly any. */
 export function hugePicture(width: number, height: number): Buffer {
   const size = Buffer.alloc(13)

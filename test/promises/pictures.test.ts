@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { createHash, randomBytes } from 'node:crypto'
+import sharp from 'sharp'
+import { createAs, downloadAs, fillAs, uploadAs } from '../api/media-server.ts'
+import { type Person, register } from '../harness/people.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
+import { namesPlace, taggedPicture } from '../media/images.ts'
+
+let server: TestServer
+let alice: Person
+beforeAll(async () => {
+  server = await startTestServer()
+  alice = await register(server)
+})
+afterAll(() => server.close())
+
+/** What the database says of a file. */
+const kept = async (mediaId: string) => {
+  const { rows } = await server.ctx.db.pool.query<{ size_bytes: number; sha256: Buffer }>(
+    'SELECT size_bytes, sha256 FROM media WHERE media_id = $1',
+    [mediaId],
+  )
+  return rows[0]
+}
+
+describe('a picture that says where it was taken', () => {
+  it.each([
+    ['by its type', 'image/jpeg'],
+    ['by no type', undefined],
+    ['by a false type', 'text/plain'],
+  ])('and is known %s, no longer does when it is downloaded', async (_how, type) => {
+    const original = await taggedPicture(64, 48)
+    expect(original.includes('SecretCamera')).toBe(true)
+    expect(namesPlace((await sharp(original).metadata()).exif)).toBe(true)
+    const mediaId = await uploadAs(alice, original, type, 'holiday.jpg')
+    const { bytes, headers } = await downloadAs(alice, mediaId)
+    expect(bytes.includes('SecretCamera')).toBe(false)
+    const { exif, orientation, width } = await sharp(bytes).metadata()
+    expect(namesPlace(exif)).toBe(false)
+    expect([orientation, width]).toEqual([6, 64])
+    expect(await sharp(bytes).raw().toBuffer()).toEqual(await sharp(original).raw().toBuffer())
+    // All that is said of the file is true of what is kept.
+    expect(bytes.length).toBeLessThan(original.length)
+    expect(headers['content-length']).toBe(String(bytes.length))
+    expect(await kept(mediaId)).toEqual({
+      size_bytes: bytes.length,
+      sha256: createHash('sha256').update(bytes).digest(),
+    })
+  })
+
+  it('does not either when its content comes after its ID', async () => {
+    const mediaId = await createAs(alice)
+    expect((await fillAs(alice, mediaId, await taggedPicture(64, 48))).status).toBe(200)
+    expect((await downloadAs(alice, mediaId)).bytes.includes('SecretCamera')).toBe(false)
+  })
+})
+
+describe('an encrypted file', () => {
+  it('comes back as it was', async () => {
+    const ciphertext = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), randomBytes(50_000)])
+    const { bytes } = await downloadAs(alice, await uploadAs(alice, ciphertext, 'application/octet-stream'))
+    expect(bytes.equals(ciphertext)).toBe(true)
+  })
+})
