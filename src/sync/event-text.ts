@@ -48,7 +48,8 @@ export function eventText(
   let unsigned = `"age":${Math.max(0, ctx.clock.now() - event.originServerTs)}`
   if (transaction && event.sender === viewer.userId && transaction.deviceId === viewer.deviceId)
     unsigned += `,"transaction_id":${JSON.stringify(transaction.transactionId)}`
-  const { replaced, redaction } = related
+  const { replaced, redaction, membership } = related
+  if (membership) unsigned += `,"membership":"${membership}"`
   if (replaced)
     unsigned += `,"prev_content":${textOfContent(replaced.event.content)},"prev_sender":${JSON.stringify(replaced.event.sender)},"replaces_state":${JSON.stringify(replaced.event.eventId)}` // prettier-ignore
   if (redaction)

@@ -44,6 +44,34 @@ describe('a timeline in /sync', () => {
     expect(objectsAt(before, 'chunk').map(event => at(event, 'content', 'body'))).toEqual(['m2', 'm1', 'm0'])
   })
 
+  it('tells of each event what the reader was then', async () => {
+    const said = (sync: JsonObject, room: string, section: Section = 'join') =>
+      timelineOf(sync, room, section).map(event => [
+        at(event, 'content', 'body') ?? at(event, 'content', 'membership') ?? text(event, 'type'),
+        at(event, 'unsigned', 'membership'),
+      ])
+    const room = await alice.createRoom({ preset: 'public_chat' })
+    await alice.send(room, 'before bob')
+    const since = await bob.now()
+    await bob.join(room)
+    await alice.send(room, 'with bob')
+    const expected = [
+      ['before bob', 'leave'],
+      ['join', 'join'],
+      ['with bob', 'join'],
+    ]
+    expect(said(await bob.sync(limited(3)), room)).toEqual(expected)
+    expect(said(await bob.sync(limited(3, { since })), room)).toEqual(expected)
+    const inside = await bob.now()
+    await alice.send(room, 'the last that bob reads')
+    await bob.leave(room)
+    await alice.send(room, 'without bob')
+    expect(said(await bob.sync({ since: inside }), room, 'leave')).toEqual([
+      ['the last that bob reads', 'join'],
+      ['leave', 'leave'],
+    ])
+  })
+
   it('gives the state that changed in the gap, as it was at its start', async () => {
     const room = await shared()
     await alice.setState(room, 'm.room.topic', { topic: 'before' })

@@ -1,11 +1,12 @@
 import { type Context } from '../../context.ts'
 import { matchesEvent } from '../../protocol/filters.ts'
+import { type Membership } from '../../protocol/history-visibility.ts'
 import { type JsonObject } from '../../protocol/json.ts'
 import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
 import { bundledAggregations } from '../../rooms/bundles.ts'
 import { roomHead, type RoomHead } from '../../rooms/head.ts'
-import { livesIn, presentForm } from '../../rooms/visibility.ts'
+import { livesIn, membershipHistory, presentForm } from '../../rooms/visibility.ts'
 import { type StoredEvent } from '../../storage/log-entries.ts'
 import { type ReceiptRow } from '../../storage/sync-receipts.ts'
 import { accountDataIn, type AccountDataItem, forgottenAmong } from '../../storage/sync-rooms.ts'
@@ -247,6 +248,7 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
   const { timeline, state, summary, receipts, accountData, counts } = parts
   const { roomId } = work.head
   const unrelated = { redaction: null, replaced: null }
+  const membershipAt = await membershipsDuring(ctx, caller.userId, work, timeline)
   const present = (stored: StoredEvent) => presentForm(ctx, work.head, stored)
   const events = timeline.events.map(stored => {
     const replaced = parts.related.replaced.get(stored.eventNumber)
@@ -258,6 +260,7 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
       {
         redaction: livingRedaction(ctx, work.head, stored, parts.related.redactions),
         replaced: replaced ? present(replaced) : null,
+        membership: stored.position === null ? null : membershipAt(stored.position),
       },
       parts.bundles.get(stored.eventNumber) ?? null,
     )
@@ -289,6 +292,17 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
     if (counts) fields.push(...unreadTexts(counts, filter.room.timeline.unreadThreadNotifications))
   }
   return `{${fields.join(',')}}`
+}
+
+/** What the user was at each position of a timeline. While their stay is known to be unbroken, nobody is asked. */
+async function membershipsDuring(
+  ctx: Context,
+  userId: UserId,
+  { head, isLeft, memberFrom }: Work,
+  { events }: Timeline,
+): Promise<(position: number) => Membership> {
+  const isKnown = !isLeft && events.every(({ position }) => position !== null && position >= memberFrom)
+  return isKnown ? () => 'join' : membershipHistory(ctx, userId, head)
 }
 
 /** The place before the first event, from where `/messages` goes on backwards. */
