@@ -271,6 +271,14 @@ table log_days
   position bigint not null
   constraint log_days_pkey PRIMARY KEY (day)
 
+table log_epochs
+  epoch_number integer not null generated always as identity
+  epoch text collate C not null
+  begins_at bigint not null
+  lineage text collate C not null
+  constraint log_epochs_epoch_key UNIQUE (epoch)
+  constraint log_epochs_pkey PRIMARY KEY (epoch_number)
+
 table log_head with (fillfactor=10)
   only_row boolean not null default true
   position bigint not null default 0
@@ -475,7 +483,6 @@ table schema_migrations
 table server
   only_row boolean not null default true
   server_name text collate C not null
-  epoch text collate C not null
   created_on date not null default CURRENT_DATE
   constraint server_only_row_check CHECK (only_row)
   constraint server_pkey PRIMARY KEY (only_row)

@@ -55,6 +55,9 @@ export interface RunningServer {
   readonly adminUrl: string | null
   /** That of the listener for operators (metrics, health), or `null` when it is switched off. */
   readonly metricsUrl: string | null
+  /** Resolves when the database was found to go on from another past (a failover that lost commits): what this server
+   *  remembers is wrong then. It refuses to write, and is to be closed and started again. */
+  readonly historyLost: Promise<void>
   /** Drains and stops: no new connections, long polls answer at once, running requests get 15 seconds, everything is
    *  closed within 25. A second call waits for the first. */
   close(): Promise<void>
@@ -86,11 +89,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     undo.add('database', () => db.close())
     await migrate(db.pool, await readMigrations(), options.onMigration)
     for (const { setting, message } of await inspectDatabase(db.pool)) logger.warn(message, { code: setting })
-    const { epoch } = await claim(db, config, random)
+    await claim(db, config)
     const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
     const numbers = createNumbers(db, config.serverName)
     // Connections and polls live in real time, whatever the clock of the server says.
-    const log = await openLog({ db, numbers, clock: systemClock, logger, epoch, processId: random.letters(12) })
+    const log = await openLog({
+      db,
+      numbers,
+      clock: systemClock,
+      logger,
+      processId: random.letters(12),
+      newEpoch: random.letters(8),
+    })
     undo.add('log', () => log.close())
     const shutdown = new AbortController()
     const ctx: Context = {
@@ -130,7 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const adminUrl = config.admin.listen.enabled ? await open('admin', config.admin.listen) : null
     const url = await open('public', config.listen)
     let closing: Promise<void> | null = null
-    return { ctx, url, adminUrl, metricsUrl, close: () => (closing ??= undo.run()) }
+    return { ctx, url, adminUrl, metricsUrl, historyLost: db.lineage.over, close: () => (closing ??= undo.run()) }
   } catch (error) {
     await undo.run()
     throw error
@@ -153,15 +163,14 @@ async function chooseDatabase(config: Config, logger: Logger, undo: UndoList): P
   return postgres.connection
 }
 
-async function claim(db: Database, config: Config, random: Random): Promise<{ readonly epoch: string }> {
-  const row = await claimDatabase(db, { serverName: config.serverName, epoch: random.letters(8) })
+async function claim(db: Database, config: Config): Promise<void> {
+  const row = await claimDatabase(db, { serverName: config.serverName })
   if (row.serverName !== config.serverName) {
     throw new StartError(
       `The database belongs to the server "${row.serverName}", and server_name says "${config.serverName}". ` +
         'A server cannot be renamed: set server_name back, or use another database.',
     )
   }
-  return row
 }
 
 async function openOperations(

@@ -15,6 +15,9 @@ Runs the server until it is told to stop (SIGTERM or Ctrl+C).
 /** The longest that stopping may take before the process ends anyhow. */
 const stopLimitMs = 25_000
 
+/** Between two attempts to start anew. */
+const restartPauseMs = 1_000
+
 /**
  * Runs a server until a signal stops it. Resolves with the exit status: 0 after a clean stop, 1 when it could not start or
  * stop, 2 when it was called wrongly.
@@ -37,19 +40,43 @@ export async function serve(parameters: readonly string[]): Promise<number> {
   const stopping = stopSignal()
   let server: RunningServer
   try {
-    server = await startServer({
-      config,
-      logger,
-      onMigration: ({ name, step, total }) =>
-        process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
-    })
+    server = await start(config, logger)
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`)
     return 1
   }
   process.stderr.write(await welcomeOrNothing(server, config))
-  await stopping
-  return stop(server, logger)
+  for (;;) {
+    const isAsked = await Promise.race([stopping.then(() => true), server.historyLost.then(() => false)])
+    if (isAsked) return stop(server, logger)
+    logger.error('The database goes on from another past: starting anew')
+    await server.close()
+    const next = await startInTime(config, logger, stopping)
+    if (next === null) return 0
+    server = next
+  }
+}
+
+function start(config: Config, logger: Logger): Promise<RunningServer> {
+  return startServer({
+    config,
+    logger,
+    onMigration: ({ name, step, total }) =>
+      process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
+  })
+}
+
+/** Starts as soon as the database lets it: one that has just been promoted may need a while. `null` when told to stop meanwhile. */
+async function startInTime(config: Config, logger: Logger, stopping: Promise<void>): Promise<RunningServer | null> {
+  for (;;) {
+    try {
+      return await start(config, logger)
+    } catch (error) {
+      logger.warn('Cannot start yet', describeError(error))
+    }
+    const isAsked = await Promise.race([stopping.then(() => true), systemClock.sleep(restartPauseMs).then(() => false)])
+    if (isAsked) return null
+  }
 }
 
 /** `null` when none was given, `undefined` when the command line is wrong. */

@@ -1,9 +1,10 @@
 import { type Database } from './database.ts'
 
-/** What only one process of a database may do at a time; the numbers are the keys of Postgres's advisory locks. */
-const lockKeys = { sweeper: 4_921_001 } as const
+/** The keys of Postgres's advisory locks: of what only one process may do at a time, and of those that tell who is running. */
+export const lockKeys = { sweeper: 4_921_001, running: 4_921_101, starting: 4_921_102 } as const
 
-export type LockName = keyof typeof lockKeys
+/** What only one process of a database may do at a time. */
+export type LockName = Exclude<keyof typeof lockKeys, 'running' | 'starting'>
 
 /**
  * Runs `work` unless another process is at the same: then it returns `null` and `work` does not run. The lock belongs to a

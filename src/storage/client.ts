@@ -171,13 +171,19 @@ Object.defineProperties(StoragePool.prototype, {
   query: { value: stripping(plainPoolQuery) },
 })
 
+/** Looks at a connection that was just opened; what it throws refuses the connection. */
+export type Inspection = (client: pg.ClientBase) => Promise<void>
+
 /** A pool of `size` connections whose losses are logged and never end the process. */
-export function openPool(connection: Connection, log: Logger, size: number): pg.Pool {
+export function openPool(connection: Connection, log: Logger, size: number, inspect: Inspection): pg.Pool {
   const pool = new StoragePool({
     ...clientConfig(connection),
     Client: StorageClient,
     max: size,
     idleTimeoutMillis: 60_000,
+    verify: (client, done) => {
+      inspect(client).then(() => done(), done)
+    },
   })
   const report = (error: unknown): void => reportLoss(log, error)
   // An idle client reports to the pool; one that is checked out, between two queries, only to itself.
@@ -191,11 +197,17 @@ export function openPool(connection: Connection, log: Logger, size: number): pg.
 export async function openClient(
   connection: Connection,
   log: Logger,
-  options: { readonly pipeline?: boolean } = {},
+  options: { readonly pipeline?: boolean; readonly inspect?: Inspection } = {},
 ): Promise<pg.Client> {
   const client = new StorageClient({ ...clientConfig(connection), pipeline: options.pipeline === true })
   client.on('error', error => reportLoss(log, error))
   await client.connect()
+  try {
+    await options.inspect?.(client)
+  } catch (error) {
+    await client.end()
+    throw error
+  }
   return client
 }
 

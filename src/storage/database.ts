@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { type Logger } from '../log.ts'
 import { nameStatement, openClient, openPool, type Connection } from './client.ts'
 import { DatabaseError, strippedError } from './database-error.ts'
+import { Lineage } from './lineage.ts'
 import { type Tables } from './tables.ts'
 
 export { openClient, type Connection } from './client.ts'
@@ -23,8 +24,12 @@ export interface Database {
   /** Raw connections; errors that come out of them are `DatabaseError` already. */
   readonly pool: pg.Pool
   readonly kysely: Kysely<Tables>
-  /** What it was opened with, for connections outside the pool (`openClient`). */
+  /** What it was opened with. */
   readonly connection: Connection
+  /** What every connection is held to. */
+  readonly lineage: Lineage
+  /** A connection outside the pool; see `openClient`. */
+  connect(options?: { readonly pipeline?: boolean }): Promise<pg.Client>
   /** Waits for running statements, then closes every connection. A second call waits for the first. */
   close(): Promise<void>
 }
@@ -38,15 +43,20 @@ export function openDatabase(
   log: Logger,
   options: { readonly poolSize?: number } = {},
 ): Database {
-  const pool = openPool(connection, log, options.poolSize ?? DEFAULT_POOL_SIZE)
+  const lineage = new Lineage()
+  const inspect = (client: pg.ClientBase): Promise<void> => lineage.check(client)
+  const connect = (how: { readonly pipeline?: boolean } = {}) => openClient(connection, log, { ...how, inspect })
+  const pool = openPool(connection, log, options.poolSize ?? DEFAULT_POOL_SIZE, inspect)
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  const hotReads = new HotReads(() => openClient(connection, log, { pipeline: true }))
+  const hotReads = new HotReads(() => connect({ pipeline: true }))
   hotReadsOf.set(kysely, hotReads)
   let closing: Promise<void> | null = null
   return {
     pool,
     kysely,
     connection,
+    lineage,
+    connect,
     close() {
       // Kysely ends the pool only if it was used.
       closing ??= Promise.all([hotReads.close(), pool.ending ? undefined : pool.end()]).then(() => undefined)

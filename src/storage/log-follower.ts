@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { type Clock, type Timer } from '../clock.ts'
 import { describeError, type Logger } from '../log.ts'
-import { type Database, openClient } from './database.ts'
+import { type Database, DatabaseError } from './database.ts'
 import { type Ephemeral } from './log.ts'
 import { type LogEntry } from './log-entries.ts'
+import { enterEpoch, type Epochs, rejoinEpoch } from './log-epochs.ts'
 import { readEntries, readHead } from './log-read.ts'
 import { type Numbers } from './numbers.ts'
 
@@ -24,6 +25,8 @@ export interface FollowerOptions {
   readonly logger: Logger
   /** Names this process among those that share the database. */
   readonly processId: string
+  /** The name of the epoch that this process begins if it is the first. */
+  readonly newEpoch: string
 }
 
 /**
@@ -36,7 +39,9 @@ export class LogFollower {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #processId: string
+  readonly #newEpoch: string
 
+  #epochs: Epochs | null = null
   #listener: pg.Client | null = null
   #poll: Timer | null = null
   #closed = false
@@ -56,7 +61,14 @@ export class LogFollower {
     this.#clock = options.clock
     this.#logger = options.logger
     this.#processId = options.processId
+    this.#newEpoch = options.newEpoch
     this.#head = head
+  }
+
+  /** Throws before the first `listen`. */
+  get epochs(): Epochs {
+    if (this.#epochs === null) throw new Error('The log is not open')
+    return this.#epochs
   }
 
   /** The newest position that has been given to the subscribers. */
@@ -134,22 +146,34 @@ export class LogFollower {
 
   /** Listens to what other processes commit and broadcast; on a lost connection, again and again. */
   async listen(): Promise<void> {
-    const client = await this.#connectListener()
-    client.on('notification', ({ channel, payload = '' }) => this.#notified(channel, payload))
-    await client.query('LISTEN lethe_log')
-    await client.query('LISTEN lethe_ephemeral')
+    const client = await this.#db.connect()
+    let isLost = false
+    client.once('end', () => {
+      isLost = true
+      if (this.#listener !== client) return
+      this.#listener = null
+      void this.#listenAgain()
+    })
+    try {
+      this.#epochs = await this.#joinOthers(client)
+      client.on('notification', ({ channel, payload = '' }) => this.#notified(channel, payload))
+      await client.query('LISTEN lethe_log')
+      await client.query('LISTEN lethe_ephemeral')
+      if (isLost) throw new DatabaseError('CONNECTION', null, null)
+    } catch (error) {
+      await client.end().catch(() => {
+        // It was lost already: that may be why we are here.
+      })
+      throw error
+    }
     this.#listener = client
     this.#schedulePoll()
     await this.catchUp()
   }
 
-  async #connectListener(): Promise<pg.Client> {
-    const client = await openClient(this.#db.connection, this.#logger)
-    client.once('end', () => {
-      if (this.#listener === client) this.#listener = null
-      void this.#listenAgain()
-    })
-    return client
+  async #joinOthers(client: pg.Client): Promise<Epochs> {
+    if (this.#epochs !== null) return rejoinEpoch(client)
+    return enterEpoch(client, await this.#db.lineage.begin(client), this.#newEpoch)
   }
 
   async #listenAgain(): Promise<void> {
@@ -199,7 +223,11 @@ export class LogFollower {
     try {
       do {
         this.#catchUpAgain = false
-        for (let target = await readHead(this.#db); this.#head < target && !this.#closed;) {
+        const seen = this.#head
+        const target = await readHead(this.#db)
+        // Positions that were given out are gone.
+        if (target < seen) this.#db.lineage.end()
+        while (this.#head < target && !this.#closed) {
           const upTo = Math.min(target, this.#head + catchUpLimit)
           this.publish(await readEntries(this.#db, this.#numbers, this.#head, upTo))
         }

@@ -13,8 +13,11 @@ export interface Ephemeral {
  * promise resolves only after its commit is durable.
  */
 export interface Log {
-  /** Names the history that positions belong to; changes when a restore or a failover may have lost commits. */
+  /** The epoch of the positions that are handed out now. */
   readonly epoch: string
+  /** True if a position that was handed out in that epoch is one of the history that the database continues: false for what
+   *  a restore or a failover has taken away. */
+  covers(epoch: string, position: number): boolean
   /** The newest position that this process has applied: every entry up to here has been given to the subscribers. */
   readonly head: number
   /** Group commit of a room's events. */

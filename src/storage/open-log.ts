@@ -2,7 +2,7 @@ import { CompiledQuery } from 'kysely'
 import type pg from 'pg'
 import { unavailable } from '../errors.ts'
 import { describeError, type Logger } from '../log.ts'
-import { type Database, DatabaseError, openClient, transaction, type Tx } from './database.ts'
+import { type Database, DatabaseError, transaction, type Tx } from './database.ts'
 import { answeredBefore } from './events.ts'
 import { type Ephemeral, type Log } from './log.ts'
 import { type Announcement, type AppendOutcome, type NewEvent, type RoomChange } from './log-changes.ts'
@@ -38,13 +38,8 @@ interface PositionRow {
   readonly position: number
 }
 
-export interface LogOptions extends FollowerOptions {
-  /** From the `server` table. */
-  readonly epoch: string
-}
-
 /** Opens the log of a database: reads the head, starts to listen to other processes. */
-export async function openLog(options: LogOptions): Promise<Log> {
+export async function openLog(options: FollowerOptions): Promise<Log> {
   const follower = new LogFollower(options, await readHead(options.db))
   await follower.listen()
   return new GroupCommitLog(options, follower)
@@ -52,7 +47,6 @@ export async function openLog(options: LogOptions): Promise<Log> {
 
 /** The committer of one process: gathers what arrives while one transaction is under way into the next one. */
 class GroupCommitLog implements Log {
-  readonly epoch: string
   readonly #db: Database
   readonly #numbers: Numbers
   readonly #logger: Logger
@@ -63,13 +57,20 @@ class GroupCommitLog implements Log {
   #flushing: Promise<void> | null = null
   #writer: pg.Client | null = null
 
-  constructor(options: LogOptions, follower: LogFollower) {
+  constructor(options: FollowerOptions, follower: LogFollower) {
     this.#db = options.db
     this.#numbers = options.numbers
     this.#logger = options.logger
     this.#processId = options.processId
     this.#follower = follower
-    this.epoch = options.epoch
+  }
+
+  get epoch(): string {
+    return this.#follower.epochs.current
+  }
+
+  covers(epoch: string, position: number): boolean {
+    return this.#follower.epochs.covers(epoch, position)
   }
 
   get head(): number {
@@ -97,6 +98,7 @@ class GroupCommitLog implements Log {
   }
 
   async transact<T>(work: (tx: Tx, announce: (entry: Announcement) => void) => Promise<T>): Promise<T> {
+    if (this.#db.lineage.isOver) throw unavailable()
     const outcome = await transaction(this.#db, async tx => {
       const announced: Announcement[] = []
       const result = await work(tx, entry => announced.push(entry))
@@ -226,6 +228,7 @@ class GroupCommitLog implements Log {
     queries: readonly Query[],
     headIndex: number,
   ): Promise<{ readonly head: number; readonly moved: readonly PositionRow[] }> {
+    if (this.#db.lineage.isOver) throw new DatabaseError('CONNECTION', null, null)
     const client = (this.#writer ??= await this.#connect())
     const flight = [client.query('BEGIN'), ...queries.map(query => client.query(query)), client.query('COMMIT')]
     const settled = await Promise.allSettled(flight)
@@ -329,7 +332,7 @@ class GroupCommitLog implements Log {
   // Connections ------------------------------------------------------------------------------------------------------
 
   async #connect(): Promise<pg.Client> {
-    const client = await openClient(this.#db.connection, this.#logger, { pipeline: true })
+    const client = await this.#db.connect({ pipeline: true })
     client.once('end', () => {
       if (this.#writer === client) this.#writer = null
     })

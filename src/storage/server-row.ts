@@ -4,19 +4,17 @@ import { type Database, type Reader } from './database.ts'
 /** What a database says of the server it belongs to. */
 export interface ServerRow {
   readonly serverName: string
-  /** Names the history that the log's positions belong to. */
-  readonly epoch: string
 }
 
 /** The server that the database belongs to; an empty database is given to the one that asks. */
 export async function claimDatabase(db: Database, claim: ServerRow): Promise<ServerRow> {
   await db.kysely
     .insertInto('server')
-    .values({ server_name: claim.serverName, epoch: claim.epoch })
+    .values({ server_name: claim.serverName })
     .onConflict(conflict => conflict.doNothing())
     .execute()
-  const row = await db.kysely.selectFrom('server').select(['server_name', 'epoch']).executeTakeFirstOrThrow()
-  return { serverName: row.server_name, epoch: row.epoch }
+  const row = await db.kysely.selectFrom('server').select('server_name').executeTakeFirstOrThrow()
+  return { serverName: row.server_name }
 }
 
 /** True when the database holds events, which somebody's key has signed. */

@@ -5,7 +5,6 @@ export interface Tables {
   server: {
     only_row: Generated<boolean>
     server_name: string
-    epoch: string
     created_on: Generated<string>
   }
   log_head: {
@@ -25,6 +24,12 @@ export interface Tables {
     ended_ts: number | null
     duration_ms: number | null
     deleted: Generated<string>
+  }
+  log_epochs: {
+    epoch_number: GeneratedAlways<number>
+    epoch: string
+    begins_at: number
+    lineage: string
   }
   log_days: {
     day: string

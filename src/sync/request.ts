@@ -68,10 +68,11 @@ export async function filterFrom(ctx: Context, userNumber: number, text: string 
   return readFilter(stored)
 }
 
-/** The token of a `since` parameter; `null` for one of another epoch, which starts its client afresh. Throws M_INVALID_PARAM. */
+/** The token of a `since` parameter; `null` for one from a past that is lost, which starts its client afresh. Throws M_INVALID_PARAM. */
 export function sinceFrom(ctx: Context, text: string | undefined): SyncToken | null {
   if (text === undefined || text === '') return null
   const token = parseSyncToken(text)
   if (!token) throw invalidParam('The since token is not valid')
-  return token.epoch === ctx.log.epoch ? token : null
+  if (!ctx.log.covers(token.epoch, token.position)) return null
+  return { ...token, epoch: ctx.log.epoch }
 }

@@ -104,7 +104,7 @@ describe('logging out', () => {
   it('is told to other processes, which forget what they remembered', async () => {
     const db = openDatabase(server.database.connection, silentLogger, { poolSize: 2 })
     const log = await openLog({
-      db, numbers: server.ctx.numbers, clock: systemClock, logger: silentLogger, epoch: server.ctx.log.epoch, processId: 'another',
+      db, numbers: server.ctx.numbers, clock: systemClock, logger: silentLogger, newEpoch: 'unused', processId: 'another',
     }) // prettier-ignore
     const another: Context = { ...server.ctx, db, log }
     try {

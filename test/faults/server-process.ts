@@ -22,8 +22,12 @@ export async function dataFolder(): Promise<{ path: string; remove: () => Promis
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Starts `lethe serve` on the database; resolves when it listens. */
-export async function startServerProcess(database: TestDatabase, dataDir: string): Promise<ServerProcess> {
+/** Starts `lethe serve` on the database; resolves when it listens. Port 0: one that is free. */
+export async function startServerProcess(
+  database: Pick<TestDatabase, 'url'>,
+  dataDir: string,
+  port = 0,
+): Promise<ServerProcess> {
   const child = spawn(process.execPath, [program, 'serve'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
@@ -32,7 +36,7 @@ export async function startServerProcess(database: TestDatabase, dataDir: string
       LETHE_DATA_DIR: dataDir,
       LETHE_DATABASE__URL: database.url,
       LETHE_DATABASE__POOL_SIZE: '5',
-      LETHE_LISTEN__PORT: '0',
+      LETHE_LISTEN__PORT: String(port),
       LETHE_METRICS__ENABLED: 'false',
       LETHE_REGISTRATION__MODE: 'open',
       LETHE_REGISTRATION__I_KNOW_OPEN_IS_UNSAFE: 'true',

@@ -18,6 +18,8 @@ export interface TestServer {
   readonly adminUrl: string | null
   readonly metricsUrl: string | null
   readonly ctx: Context
+  /** See `RunningServer`. */
+  readonly historyLost: Promise<void>
   /** Stands still until `advance`. Absent (throws) when the server was started with the system's clock. */
   readonly clock: TestClock
   readonly config: Config
@@ -117,6 +119,7 @@ async function startOn(
     adminUrl: running.adminUrl,
     metricsUrl: running.metricsUrl,
     ctx: running.ctx,
+    historyLost: running.historyLost,
     get clock() {
       if (clock instanceof TestClock) return clock
       throw new Error('this server was started with another clock')

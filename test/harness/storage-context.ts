@@ -36,7 +36,7 @@ export async function storageContext(shared?: TestDatabase): Promise<StorageCont
     numbers,
     clock: systemClock,
     logger: silentLogger,
-    epoch: 'test',
+    newEpoch: randomBytes(6).toString('hex'),
     processId: randomBytes(6).toString('hex'),
   })
   const shutdown = new AbortController()

@@ -13,7 +13,7 @@ import { openLog } from '../../src/storage/open-log.ts'
 const [url = '', name = '', writers = '1', writes = '1'] = process.argv.slice(2)
 const db = openDatabase({ url }, silentLogger)
 const numbers = createNumbers(db, parseServerName('test.example') as ServerName) // It is one.
-const log = await openLog({ db, numbers, clock: systemClock, logger: silentLogger, epoch: 'test', processId: name })
+const log = await openLog({ db, numbers, clock: systemClock, logger: silentLogger, newEpoch: name, processId: name })
 const tell = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`)
 
 tell({ ready: true })

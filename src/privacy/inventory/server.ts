@@ -1,8 +1,10 @@
 import { lifetimeDays } from '../lifetimes.ts'
 import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
 
+type ServerTable = 'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
+
 /** What the server keeps of itself: its name, its log, its schema. */
-export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head' | 'log' | 'log_days' | 'sweeps'> = {
+export const serverTables: Inventory<ServerTable> = {
   server: {
     purpose: 'The one row that says whose database this is.',
     whose: 'server',
@@ -10,7 +12,6 @@ export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head'
     columns: {
       only_row: plain('Keeps the table to one row.'),
       server_name: plain('The name in the identifiers of its users and rooms.'),
-      epoch: plain('Names the history that positions of the log belong to.'),
       created_on: plain('The day of the first start.'),
     },
   },
@@ -31,6 +32,18 @@ export const serverTables: Inventory<'server' | 'schema_migrations' | 'log_head'
     columns: {
       only_row: plain('Keeps the table to one row.'),
       position: plain('The newest position.'),
+    },
+  },
+  log_epochs: {
+    purpose:
+      'The starts of the server, by which tokens that a restore has made meaningless are known; the last thousand.',
+    whose: 'nobody',
+    lifetime: 'server',
+    columns: {
+      epoch_number: plain('Their order.'),
+      epoch: plain('The name that tokens carry.'),
+      begins_at: plain('Where the log stood: how far tokens of the epoch before may reach.'),
+      lineage: plain('The cluster, timeline and table that the log was in then.'),
     },
   },
   log: {

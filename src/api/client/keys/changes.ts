@@ -14,9 +14,9 @@ export const changes = endpoint({
   handle: async (ctx, { caller, query }) => {
     const [from, to] = [parseSyncToken(query.from), parseSyncToken(query.to)]
     if (!from || !to) throw invalidParam('from and to must be tokens of /sync')
-    // Positions of another epoch say nothing about this one: whoever holds them starts afresh, and asks about everybody.
-    const after = from.epoch === ctx.log.epoch ? from.position : 0
-    const upTo = to.epoch === ctx.log.epoch ? to.position : ctx.log.head
+    // Positions from a past that is lost say nothing: whoever holds them starts afresh, and asks about everybody.
+    const after = ctx.log.covers(from.epoch, from.position) ? from.position : 0
+    const upTo = ctx.log.covers(to.epoch, to.position) ? to.position : ctx.log.head
     const { changed, left } = await deviceListChanges(ctx, caller.userId, after, upTo)
     return { changed: [...changed], left: [...left] }
   },
