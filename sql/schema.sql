@@ -398,6 +398,13 @@ table receipts
   CREATE INDEX receipts_event ON receipts USING btree (event_number)
   CREATE INDEX receipts_position ON receipts USING btree (room_number, "position")
 
+table recovery_codes
+  user_number integer not null
+  code_hash bytea not null
+  constraint recovery_codes_code_hash_check CHECK ((octet_length(code_hash) = 32))
+  constraint recovery_codes_pkey PRIMARY KEY (user_number)
+  constraint recovery_codes_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
+
 table refresh_tokens
   family_hash bytea not null
   user_number integer not null

@@ -3,6 +3,7 @@ import { notFound } from '../errors.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { transaction } from '../storage/database.ts'
 import { insertJoinLink, type JoinLink, takeJoinLink, usableJoinLink } from '../storage/join-links.ts'
+import { drawRecoveryCode } from './recovery.ts'
 import { register } from './registration.ts'
 import { newToken, readToken } from './tokens.ts'
 
@@ -25,20 +26,23 @@ export async function findJoinLink(ctx: Context, token: string): Promise<JoinLin
 }
 
 /**
- * Makes the account that a link allows; the link is used exactly when the account is made. Throws `notFound` if the link
+ * Makes the account that a link allows; the link is used exactly when the account is made. Returns the account's recovery
+ * code, which must be shown now. Throws `notFound` if the link
  * cannot be used, `M_USER_IN_USE` if the name was taken meanwhile.
  */
 export async function joinByLink(
   ctx: Context,
   token: string,
   account: { readonly userId: UserId; readonly password: string },
-): Promise<void> {
+): Promise<string> {
   const hash = readToken(token, 'join')
   const link = hash && (await usableJoinLink(ctx.db.kysely, hash, ctx.clock.now()))
   if (!hash || !link) throw unusableLink()
-  await register(ctx, { ...account, isAdmin: link.isAdmin }, null, async tx => {
+  const recovery = drawRecoveryCode(ctx.random)
+  await register(ctx, { ...account, isAdmin: link.isAdmin, recoveryHash: recovery.hash }, null, async tx => {
     if (!(await takeJoinLink(tx, hash, ctx.clock.now()))) throw unusableLink()
   })
+  return recovery.code
 }
 
 const unusableLink = () => notFound('This link cannot be used any more')

@@ -7,7 +7,7 @@ import { transaction } from '../storage/database.ts'
 import { hashPassword, isOutdatedHash, verifyPassword } from './passwords.ts'
 
 /** What somebody who named himself is to be called here; `null` for a name that no local user can have. */
-function localUser(ctx: Context, name: string): UserId | null {
+export function localUser(ctx: Context, name: string): UserId | null {
   // Capitals are forgiven: no account has any. https://spec.matrix.org/v1.19/appendices/#user-identifiers
   if (!name.startsWith('@')) return userIdOf(name.toLowerCase(), ctx.serverName)
   const parsed = parseUserId(name)

@@ -3,6 +3,7 @@ import { forbidden, MatrixError } from '../errors.ts'
 import { isStrictLocalpart, type UserId, userIdOf } from '../protocol/identifiers.ts'
 import { accountByUserId, insertAccount } from '../storage/accounts.ts'
 import { transaction, type Tx } from '../storage/database.ts'
+import { putRecoveryCode } from '../storage/recovery-codes.ts'
 import { isUsableRegistrationToken, registrationToken } from '../storage/registration-tokens.ts'
 import { today } from './dates.ts'
 import { type Flow, type Proof, useProof } from './interactive-auth.ts'
@@ -109,7 +110,13 @@ export async function isValidRegistrationToken(ctx: Context, token: string): Pro
  */
 export async function register(
   ctx: Context,
-  account: { readonly userId: UserId; readonly password: string | null; readonly isAdmin?: boolean },
+  account: {
+    readonly userId: UserId
+    readonly password: string | null
+    readonly isAdmin?: boolean
+    /** The hash of the recovery code that the account begins with, if any. */
+    readonly recoveryHash?: Buffer
+  },
   session: SessionRequest | null,
   useUp: (tx: Tx) => Promise<void>,
 ): Promise<OpenSession | null> {
@@ -121,6 +128,7 @@ export async function register(
     await useUp(tx)
     const { userId } = account
     await createAccountIn(ctx, tx, { userNumber, passwordHash, isAdmin: account.isAdmin === true })
+    if (account.recoveryHash) await putRecoveryCode(tx, userNumber, account.recoveryHash)
     return session && insertSession(ctx, tx, announce, { userId, userNumber }, session)
   })
 }

@@ -6,6 +6,8 @@ import * as mediaConfig from './media/config.ts'
 import * as mediaCreate from './media/create.ts'
 import * as mediaUpload from './media/upload.ts'
 import * as pagesJoin from './pages/join.ts'
+import * as pagesRecover from './pages/recover.ts'
+import * as pagesRecoveryCode from './pages/recovery-code.ts'
 import * as wellKnownClient from './well-known/client.ts'
 import * as wellKnownServer from './well-known/server.ts'
 
@@ -13,5 +15,15 @@ import * as wellKnownServer from './well-known/server.ts'
 export const routes: readonly Endpoint[] = [
   ...clientRoutes,
   ...adminRoutes,
-  ...endpointsOf(health, mediaConfig, mediaCreate, mediaUpload, pagesJoin, wellKnownClient, wellKnownServer),
+  ...endpointsOf(
+    health,
+    mediaConfig,
+    mediaCreate,
+    mediaUpload,
+    pagesJoin,
+    pagesRecover,
+    pagesRecoveryCode,
+    wellKnownClient,
+    wellKnownServer,
+  ),
 ]

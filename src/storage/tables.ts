@@ -77,6 +77,10 @@ export interface Tables {
     user_number: number
     expires_ts: number
   }
+  recovery_codes: {
+    user_number: number
+    code_hash: Buffer
+  }
   registration_tokens: {
     token: string
     uses_allowed: number | null

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { requireInteractiveAuth } from '../../accounts/interactive-auth.ts'
 import { checkNewPassword } from '../../accounts/passwords.ts'
+import { drawRecoveryCode } from '../../accounts/recovery.ts'
 import {
   availablePseudonym, availableUserId, register, registrationFlows, usingProof,
 } from '../../accounts/registration.ts' // prettier-ignore
@@ -39,7 +40,13 @@ export const postRegister = endpoint({
     const proof = await requireInteractiveAuth(ctx, { operation, user: null, body, flows, addressKey })
     takeLimit(ctx, 'registration', addressKey)
     const userId = wanted ?? (await availablePseudonym(ctx))
-    const opened = await register(ctx, { userId, password }, session, usingProof(ctx, proof))
-    return opened ? sessionAnswer(opened) : { user_id: userId }
+    // Without a password nothing else lets its owner back in.
+    const recovery = password === null ? drawRecoveryCode(ctx.random) : null
+    const account = { userId, password, ...(recovery ? { recoveryHash: recovery.hash } : {}) }
+    const opened = await register(ctx, account, session, usingProof(ctx, proof))
+    return {
+      ...(opened ? sessionAnswer(opened) : { user_id: userId }),
+      ...(recovery ? { 'lethe.recovery_code': recovery.code } : {}),
+    }
   },
 })

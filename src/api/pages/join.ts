@@ -8,6 +8,7 @@ import { endpoint, type Reply } from '../../http/endpoint.ts'
 import { localpartOf, type UserId } from '../../protocol/identifiers.ts'
 import { readForm } from './form.ts'
 import { html, page } from './html.ts'
+import { shownCode } from './recovery-code.ts'
 
 /** A page to make an account with, for whoever was given the link. */
 export const getJoin = endpoint({
@@ -38,8 +39,8 @@ export const postJoin = endpoint({
     try {
       checkNewPassword(password)
       const userId = await availableUserId(ctx, username)
-      await joinByLink(ctx, params.token, { userId, password })
-      return welcome(ctx, userId)
+      const code = await joinByLink(ctx, params.token, { userId, password })
+      return welcome(ctx, userId, code)
     } catch (error) {
       if (!(error instanceof MatrixError)) throw error
       // Somebody else may have used the link while the form was filled in.
@@ -85,7 +86,7 @@ function form(ctx: Context, username: string, problem: MatrixError | null): Repl
   )
 }
 
-function welcome(ctx: Context, userId: UserId): Reply {
+function welcome(ctx: Context, userId: UserId, code: string): Reply {
   const { publicBaseUrl } = ctx.config
   return page(
     'Welcome',
@@ -93,7 +94,8 @@ function welcome(ctx: Context, userId: UserId): Reply {
       <p>
         Sign in with any Matrix client: choose the homeserver <strong>${publicBaseUrl ?? ctx.serverName}</strong>, and
         give the name and the password that you have just set.
-      </p>`,
+      </p>
+      ${shownCode(code)}`,
   )
 }
 

@@ -9,6 +9,7 @@ type AccountTables =
   | 'access_tokens'
   | 'refresh_tokens'
   | 'login_tokens'
+  | 'recovery_codes'
   | 'registration_tokens'
   | 'join_links'
   | 'interactive_auth_sessions'
@@ -104,6 +105,17 @@ export const accountTables: Inventory<AccountTables> = {
       token_hash: secret('The SHA-256 of the token.'),
       user_number: userNumber,
       expires_ts: expiresTs,
+    },
+  },
+  recovery_codes: {
+    purpose: 'What lets somebody set a new password who has lost theirs.',
+    whose: 'user',
+    lifetime: 'until replaced',
+    ways: byUserNumber,
+    erasure: 'deleted',
+    columns: {
+      user_number: userNumber,
+      code_hash: secret('The SHA-256 of the code.'),
     },
   },
   registration_tokens: {

@@ -1,0 +1,71 @@
+import { recoveryCodeForPassword } from '../../accounts/recovery.ts'
+import { MatrixError } from '../../errors.ts'
+import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { readForm } from './form.ts'
+import { type Html, html, page } from './html.ts'
+
+/** A page that gives a recovery code to those who made their account in a client, which knows nothing of such codes. */
+export const getRecoveryCode = endpoint({
+  method: 'GET',
+  path: '/recovery-code',
+  auth: 'none',
+  limit: 'anonymous',
+  handle: () => form('', null),
+})
+
+/** Shows the code, which takes the place of the one before. */
+export const postRecoveryCode = endpoint({
+  method: 'POST',
+  path: '/recovery-code',
+  auth: 'none',
+  limit: 'login',
+  body: 'stream',
+  handle: async (ctx, { upload }) => {
+    const fields = await readForm(upload)
+    const name = fields.get('username')?.trim() ?? ''
+    try {
+      const code = await recoveryCodeForPassword(ctx, name, fields.get('password') ?? '')
+      return page('Your recovery code', shownCode(code))
+    } catch (error) {
+      if (!(error instanceof MatrixError)) throw error
+      return form(name, error)
+    }
+  },
+})
+
+/** A recovery code, on the only page that it is ever on. */
+export function shownCode(code: string): Html {
+  return html`<p>Your recovery code is <strong>${code}</strong></p>
+    <p>
+      Write it down now and keep it where you keep what matters: it is shown this once, and nobody can look it up. It
+      sets a new password when you have forgotten yours. It does not open encrypted messages: for those your client has
+      a key of its own.
+    </p>
+    <p><a href="/recover">Where to use it</a></p>`
+}
+
+function form(name: string, problem: MatrixError | null): Reply {
+  const message = problem ? html`<p role="alert">${problem.message}</p>` : html``
+  return page(
+    'A new recovery code',
+    html`${message}
+      <p>A code you may have been given before is worth nothing from then on.</p>
+      <form method="post">
+        <label for="username">Your name here</label>
+        <input
+          id="username"
+          name="username"
+          value="${name}"
+          required
+          maxlength="255"
+          autocapitalize="none"
+          autocomplete="username"
+          spellcheck="false"
+        />
+        <label for="password">Your password</label>
+        <input id="password" name="password" type="password" required autocomplete="current-password" />
+        <button>Show a code</button>
+      </form>`,
+    problem ? { status: problem.status } : {},
+  )
+}
