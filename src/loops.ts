@@ -1,4 +1,5 @@
 import { type Context } from './context.ts'
+import { backgroundJobs } from './admin/job-loop.ts'
 import { sweeper } from './retention/sweeper.ts'
 
 /** Work that goes on by itself while the server runs. */
@@ -9,4 +10,4 @@ export interface Loop {
 }
 
 /** Every loop of a server, in the order of starting; they end in the opposite order. */
-export const loops: readonly Loop[] = [sweeper]
+export const loops: readonly Loop[] = [sweeper, backgroundJobs]

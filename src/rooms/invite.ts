@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../protocol/json.
 import { accountDataOf, globalRoomNumber } from '../storage/account-data.ts'
 import { type Actor, refuseSuspended, takeLimit } from './actor.ts'
 import { addState } from './add-state.ts'
+import { refuseBlocked } from './blocked.ts'
 import { appendAsMember, headForMember } from './as-member.ts'
 import { memberContent, profileContent } from './member-content.ts'
 
@@ -22,6 +23,7 @@ export async function invite(
 ): Promise<void> {
   refuseSuspended(actor)
   await headForMember(ctx, actor, roomId)
+  await refuseBlocked(ctx, roomId)
   await refuseUninvitable(ctx, target)
   takeLimit(ctx, 'inviteRoom', roomId)
   takeLimit(ctx, 'inviteUser', target)

@@ -5,6 +5,7 @@ import { type JsonObject } from '../protocol/json.ts'
 import { type Actor, refuseSuspended, takeLimit } from './actor.ts'
 import { addState } from './add-state.ts'
 import { append } from './append.ts'
+import { refuseBlocked } from './blocked.ts'
 import { type RoomHead, roomHead } from './head.ts'
 import { memberContent, profileContent } from './member-content.ts'
 import { isResident } from './residence.ts'
@@ -34,6 +35,7 @@ export async function join(ctx: Context, actor: Actor, roomId: RoomId, options: 
   const { userId } = actor
   const head = await roomHead(ctx, roomId)
   if (head?.membership(userId) === 'join' && options.content === undefined) return
+  await refuseBlocked(ctx, roomId)
   takeLimit(ctx, 'joinRoom', roomId)
   const content = memberContent('join', options.reason, {
     ...ownKeys(options.more ?? {}),

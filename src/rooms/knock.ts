@@ -5,6 +5,7 @@ import { type JsonObject } from '../protocol/json.ts'
 import { type Actor, refuseSuspended, takeLimit } from './actor.ts'
 import { addState } from './add-state.ts'
 import { append } from './append.ts'
+import { refuseBlocked } from './blocked.ts'
 import { roomHead } from './head.ts'
 import { memberContent, profileContent } from './member-content.ts'
 import { isResident } from './residence.ts'
@@ -28,6 +29,7 @@ export async function knock(
 ): Promise<void> {
   refuseSuspended(actor)
   const { userId } = actor
+  await refuseBlocked(ctx, roomId)
   takeLimit(ctx, 'joinRoom', roomId)
   const content = memberContent('knock', options.reason, { ...(await profileContent(ctx, userId)), ...options.content })
   const head = await roomHead(ctx, roomId)

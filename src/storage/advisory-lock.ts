@@ -1,7 +1,12 @@
 import { type Database } from './database.ts'
 
 /** The keys of Postgres's advisory locks: of what only one process may do at a time, and of those that tell who is running. */
-export const lockKeys = { sweeper: 4_921_001, running: 4_921_101, starting: 4_921_102 } as const
+export const lockKeys = {
+  sweeper: 4_921_001,
+  background_jobs: 4_921_002,
+  running: 4_921_101,
+  starting: 4_921_102,
+} as const
 
 /** What only one process of a database may do at a time. */
 export type LockName = Exclude<keyof typeof lockKeys, 'running' | 'starting'>

@@ -20,7 +20,8 @@ let server: TestServer
 let world: World
 
 beforeAll(async () => {
-  server = await startTestServer()
+  // Work that goes on after a request would change the database behind the next one's back.
+  server = await startTestServer({ loops: [] })
   world = await makeWorld(server)
 })
 

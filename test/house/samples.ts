@@ -30,6 +30,10 @@ const otherParameters: PathValues = {
   appserviceId: 'bridge',
   fileName: 'file.txt',
   token: 'no-such-token',
+  deleteId: 'no-such-job',
+  purgeId: 'no-such-job',
+  redactId: 'no-such-job',
+  reportId: '1',
 }
 
 /** The names of the parameters in a path, in order. */

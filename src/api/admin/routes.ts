@@ -1,7 +1,69 @@
 import { type Endpoint, endpointsOf } from '../../http/endpoint.ts'
-import * as letheAudit from '../lethe/admin/audit.ts'
+import * as deactivate from './deactivate.ts'
+import * as fetchEvent from './fetch_event.ts'
+import * as join from './join.ts'
+import * as purgeHistory from './purge_history.ts'
+import * as purgeHistoryStatus from './purge_history_status.ts'
 import * as register from './register.ts'
+import * as registrationTokens from './registration_tokens.ts'
+import * as registrationTokensNew from './registration_tokens/new.ts'
+import * as resetPassword from './reset_password.ts'
+import * as rooms from './rooms.ts'
+import * as roomsBlock from './rooms/block.ts'
+import * as roomsDeleteStatus from './rooms/delete_status.ts'
+import * as roomsMakeRoomAdmin from './rooms/make_room_admin.ts'
+import * as roomsMembers from './rooms/members.ts'
+import * as roomsMessages from './rooms/messages.ts'
+import * as roomsState from './rooms/state.ts'
+import * as scheduledTasks from './scheduled_tasks.ts'
 import * as serverVersion from './server_version.ts'
+import * as suspend from './suspend.ts'
+import * as userRedact from './user/redact.ts'
+import * as userRedactStatus from './user/redact_status.ts'
+import * as usernameAvailable from './username_available.ts'
+import * as users from './users.ts'
+import * as usersAccountdata from './users/accountdata.ts'
+import * as usersAdmin from './users/admin.ts'
+import * as usersDeleteDevices from './users/delete_devices.ts'
+import * as usersDevices from './users/devices.ts'
+import * as usersJoinedRooms from './users/joined_rooms.ts'
+import * as usersLogin from './users/login.ts'
+import * as usersMemberships from './users/memberships.ts'
+import * as whois from './whois.ts'
+import * as letheAudit from '../lethe/admin/audit.ts'
 
 /** Every endpoint for administrators. */
-export const adminRoutes: readonly Endpoint[] = endpointsOf(letheAudit, register, serverVersion)
+export const adminRoutes: readonly Endpoint[] = endpointsOf(
+  deactivate,
+  fetchEvent,
+  join,
+  purgeHistory,
+  purgeHistoryStatus,
+  register,
+  registrationTokens,
+  registrationTokensNew,
+  resetPassword,
+  rooms,
+  roomsBlock,
+  roomsDeleteStatus,
+  roomsMakeRoomAdmin,
+  roomsMembers,
+  roomsMessages,
+  roomsState,
+  scheduledTasks,
+  serverVersion,
+  suspend,
+  userRedact,
+  userRedactStatus,
+  usernameAvailable,
+  users,
+  usersAccountdata,
+  usersAdmin,
+  usersDeleteDevices,
+  usersDevices,
+  usersJoinedRooms,
+  usersLogin,
+  usersMemberships,
+  whois,
+  letheAudit,
+)

@@ -3,6 +3,9 @@ import * as account3pid from './account/3pid.ts'
 import * as accountDeactivate from './account/deactivate.ts'
 import * as accountPassword from './account/password.ts'
 import * as accountWhoami from './account/whoami.ts'
+import * as adminLock from './admin/lock.ts'
+import * as adminSuspend from './admin/suspend.ts'
+import * as adminWhois from './admin/whois.ts'
 import * as authFallbackWeb from './auth/fallback/web.ts'
 import * as capabilities from './capabilities.ts'
 import * as createRoom from './createRoom.ts'
@@ -76,6 +79,9 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   accountDeactivate,
   accountPassword,
   accountWhoami,
+  adminLock,
+  adminSuspend,
+  adminWhois,
   authFallbackWeb,
   capabilities,
   createRoom,

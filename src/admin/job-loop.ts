@@ -1,0 +1,74 @@
+import { type Context } from '../context.ts'
+import { MatrixError } from '../errors.ts'
+import { describeError } from '../log.ts'
+import { whileAlone } from '../storage/advisory-lock.ts'
+import { endJob, type Job, nextJob, noteProgress } from '../storage/background-jobs.ts'
+import { DatabaseError, transaction } from '../storage/database.ts'
+import { deleteRoomJob } from './delete-room.ts'
+import { jobBell, type JobKind } from './jobs.ts'
+import { purgeHistoryJob } from './purge-history.ts'
+import { redactUserJob } from './redact-user.ts'
+
+/** How often a process looks for jobs that another one was given, or has left behind. */
+const lookIntervalMs = 30_000
+
+const kinds: Readonly<Record<string, JobKind>> = {
+  delete_room: deleteRoomJob,
+  purge_history: purgeHistoryJob,
+  redact_user: redactUserJob,
+}
+
+/** Does what administrators have ordered, one job after another, while the server runs. */
+export const backgroundJobs = {
+  name: 'background jobs',
+  start(ctx: Context): () => Promise<void> {
+    const stopping = new AbortController()
+    const running = workOnAndOn(ctx, stopping.signal)
+    return async () => {
+      stopping.abort()
+      await running
+    }
+  },
+}
+
+async function workOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await whileAlone(ctx.db, 'background_jobs', () => workOff(ctx, signal))
+    } catch (error) {
+      // What was begun stands where its last step left it, and is taken up again.
+      ctx.logger.warn('Background work was broken off', { component: 'background jobs', ...describeError(error) })
+    }
+    await jobBell(ctx).wait(ctx, lookIntervalMs, signal)
+  }
+}
+
+/** Works until nothing is left to do, or the signal is given: then a job stays where it is. */
+async function workOff(ctx: Context, signal: AbortSignal): Promise<void> {
+  for (let job = await nextJob(ctx.db.kysely); job && !signal.aborted; job = await nextJob(ctx.db.kysely)) {
+    await work(ctx, job, signal)
+  }
+}
+
+async function work(ctx: Context, job: Job, signal: AbortSignal): Promise<void> {
+  let { progress } = job
+  const end = (failure: string | null) => transaction(ctx.db, tx => endJob(tx, job.jobId, ctx.clock.now(), failure))
+  try {
+    const kind = kinds[job.kind]
+    if (!kind) return await end('This version of the server does not know such work')
+    await transaction(ctx.db, tx => noteProgress(tx, job.jobId, progress))
+    while (!signal.aborted) {
+      const step = await kind.step(ctx, { ...job, progress })
+      ;({ progress } = step)
+      await transaction(ctx.db, tx => noteProgress(tx, job.jobId, progress))
+      if (step.isDone) return await end(null)
+    }
+  } catch (error) {
+    // The database is away: later.
+    if (error instanceof DatabaseError && error.isUnavailable) throw error
+    if (!(error instanceof MatrixError)) {
+      ctx.logger.error('Background work failed', { component: 'background jobs', ...describeError(error) })
+    }
+    await end(error instanceof MatrixError ? error.message : 'An error of the server; its log says which')
+  }
+}

@@ -1,0 +1,91 @@
+import { type Context } from '../context.ts'
+import { invalidParam, MatrixError, notFound } from '../errors.ts'
+import { type EventId, parseRoomId, type RoomId } from '../protocol/identifiers.ts'
+import { type JsonObject } from '../protocol/json.ts'
+import { fullyReadContent } from '../rooms/receipts.ts'
+import { jobOf, jobsAbout } from '../storage/background-jobs.ts'
+import { DatabaseError, transaction } from '../storage/database.ts'
+import { eventsById } from '../storage/events.ts'
+import { messagesBefore } from '../storage/purge.ts'
+import { forgetEvents } from '../storage/sweep.ts'
+import { type JobKind, orderJob } from './jobs.ts'
+
+const kind = 'purge_history'
+const eventsAtOnce = 200
+
+/**
+ * Orders that a room's messages from before an event or a time be deleted, with all that points to them; those of this
+ * server's users only `withLocal`. Returns the job's ID. Throws `notFound`, and 400 while the room is being purged already.
+ */
+export async function orderPurge(
+  ctx: Context,
+  caller: { readonly userNumber: number },
+  roomId: RoomId,
+  purge: { readonly before: { readonly eventId: EventId } | { readonly ts: number }; readonly withLocal: boolean },
+): Promise<string> {
+  const room = await ctx.numbers.room(roomId)
+  if (!room) throw notFound('Room not found')
+  const { before, withLocal } = purge
+  let request: JsonObject = { withLocal, ts: 'ts' in before ? before.ts : null, position: null }
+  if ('eventId' in before) {
+    const [event] = await eventsById(ctx.db.kysely, ctx.numbers, [before.eventId])
+    if (event?.roomNumber !== room.roomNumber || event.position === null) throw notFound('Event not found')
+    request = { ...request, position: event.position }
+  }
+  const under = (await jobsAbout(ctx.db.kysely, kind, roomId)).some(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
+  if (under) throw new MatrixError('M_UNKNOWN', `History purge already in progress for ${roomId}`)
+  return orderJob(ctx, { kind, userNumber: caller.userNumber, target: roomId, request })
+}
+
+/** How a purge stands, in Synapse's words. Throws `notFound`. */
+export async function purgeStatus(ctx: Context, jobId: string): Promise<JsonObject> {
+  const job = await jobOf(ctx.db.kysely, jobId, [kind])
+  if (!job) throw notFound(`purge id '${jobId}' not found`)
+  const status = job.status === 'scheduled' ? 'active' : job.status
+  return { status, ...(job.failure === null ? {} : { error: job.failure }) }
+}
+
+const numberOrNull = (value: unknown) => (typeof value === 'number' ? value : null)
+
+/** The work itself, a batch of messages at a step. */
+export const purgeHistoryJob: JobKind = {
+  async step(ctx, { target, request, progress }) {
+    const roomId = parseRoomId(target)
+    if (roomId === null) throw invalidParam('That is not a room ID')
+    const room = await ctx.numbers.room(roomId)
+    if (!room) return { progress, isDone: true }
+    const { roomNumber } = room
+    const before = { position: numberOrNull(request['position']), ts: numberOrNull(request['ts']) }
+    const count = await purgeSome(ctx, roomNumber, before, request['withLocal'] === true)
+    // Somebody else needed one of the rows: once more.
+    if (count === null) return { progress, isDone: false }
+    // Apart from the deletion, as the sweeper does it.
+    if (count > 0) await ctx.log.post([{ kind: 'room', roomId }])
+    const deleted = (numberOrNull(progress['deletedEvents']) ?? 0) + count
+    return { progress: { deletedEvents: deleted }, isDone: count < eventsAtOnce }
+  },
+}
+
+/** Deletes a batch; how many there were, or `null` if the rows were in use. */
+async function purgeSome(
+  ctx: Context,
+  roomNumber: number,
+  before: Parameters<typeof messagesBefore>[2],
+  withLocal: boolean,
+): Promise<number | null> {
+  try {
+    return await transaction(
+      ctx.db,
+      async tx => {
+        const events = await messagesBefore(tx, roomNumber, before, withLocal, eventsAtOnce)
+        const markers = events.map(({ eventId }) => fullyReadContent(eventId))
+        if (events.length > 0) await forgetEvents(tx, { roomNumber, events, pruned: [], markers })
+        return events.length
+      },
+      { isolation: 'repeatable read' },
+    )
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code === '55P03') return null
+    throw error
+  }
+}
