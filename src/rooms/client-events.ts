@@ -7,7 +7,7 @@ import { eventsByNumber } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { previousState } from '../storage/room-heads.ts'
 import { roomHead, type RoomHead } from './head.ts'
-import { livesIn, membershipHistory, presentForm } from './visibility.ts'
+import { type Besides, besidesFor, livesIn, membershipHistory, presentForm } from './visibility.ts'
 
 /** For whom events are shown. */
 export interface Viewer {
@@ -52,14 +52,33 @@ export async function clientEvents(
     return head ? presentForm(ctx, head, stored) : stored
   }
   const redactionByNumber = new Map(living.map(redaction => [redaction.eventNumber, redaction]))
+  const besides = await besidesByRoom(ctx, viewer, heads, [...living, ...replaced.values()])
   return events.map(stored => {
+    const told = besides.get(stored.event.roomId)
     const before = replaced.get(stored.eventNumber)
+    const replacedEvent = before && told ? told.replaced(stored, before) : null
+    const redaction = stored.redactedBy === null ? undefined : redactionByNumber.get(stored.redactedBy)
     return showEvent(ctx, viewer, present(stored), shown, {
-      redaction: stored.redactedBy === null ? null : (redactionByNumber.get(stored.redactedBy) ?? null),
-      replaced: before ? present(before) : null,
+      redaction: redaction && told ? told.redaction(redaction) : null,
+      replaced: replacedEvent && present(replacedEvent),
       membership: stored.position === null ? null : (memberships.get(stored.event.roomId)?.(stored.position) ?? null),
     })
   })
+}
+
+/** `besidesFor` in each room. */
+async function besidesByRoom(
+  ctx: Context,
+  { userId }: Viewer,
+  heads: ReadonlyMap<RoomId, RoomHead>,
+  besides: readonly StoredEvent[],
+): Promise<Map<RoomId, Besides>> {
+  const found = new Map<RoomId, Besides>()
+  for (const roomId of new Set(besides.map(({ event }) => event.roomId))) {
+    const head = heads.get(roomId)
+    if (head) found.set(roomId, await besidesFor(ctx, userId, head, besides))
+  }
+  return found
 }
 
 async function headsOf(ctx: Context, events: readonly StoredEvent[]): Promise<Map<RoomId, RoomHead>> {

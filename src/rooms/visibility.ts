@@ -180,6 +180,39 @@ export function presentForm(ctx: Context, head: RoomHead, stored: StoredEvent): 
   return pruned
 }
 
+/**
+ * What a viewer may be told in `unsigned` of the events that an event which they see replaced or was redacted by: those may
+ * be from a time that is closed to them.
+ */
+export interface Besides {
+  /** What the event replaced, if the viewer may see it or was in the room when it was replaced, and so knew the state. */
+  replaced(stored: StoredEvent, replaced: StoredEvent): StoredEvent | null
+  /** The redaction; without its reason if the viewer may not see it. */
+  redaction(redaction: StoredEvent): StoredEvent
+}
+
+/** For events of one room; `besides` are all that they replaced or were redacted by. */
+export async function besidesFor(
+  ctx: Context,
+  viewer: UserId,
+  head: RoomHead,
+  besides: readonly StoredEvent[],
+): Promise<Besides> {
+  const [visible, membershipAt] = await Promise.all([
+    visibleEvents(ctx, viewer, head, besides),
+    membershipHistory(ctx, viewer, head),
+  ])
+  const seen = new Set(visible.map(({ eventNumber }) => eventNumber))
+  return {
+    replaced: ({ position }, replaced) =>
+      seen.has(replaced.eventNumber) || (position !== null && membershipAt(position - 1) === 'join') ? replaced : null,
+    redaction: redaction =>
+      seen.has(redaction.eventNumber)
+        ? redaction
+        : { ...redaction, event: prunedEvent(redaction.event, head.version) ?? redaction.event },
+  }
+}
+
 /** How far a user may look into a room. */
 export interface RoomAccess {
   readonly head: RoomHead

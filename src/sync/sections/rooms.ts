@@ -6,7 +6,7 @@ import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
 import { bundledAggregations } from '../../rooms/bundles.ts'
 import { roomHead, type RoomHead } from '../../rooms/head.ts'
-import { livesIn, membershipHistory, presentForm } from '../../rooms/visibility.ts'
+import { type Besides, besidesFor, livesIn, membershipHistory, presentForm } from '../../rooms/visibility.ts'
 import { type StoredEvent } from '../../storage/log-entries.ts'
 import { type ReceiptRow } from '../../storage/sync-receipts.ts'
 import { accountDataIn, type AccountDataItem, forgottenAmong } from '../../storage/sync-rooms.ts'
@@ -249,16 +249,19 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
   const { roomId } = work.head
   const unrelated = { redaction: null, replaced: null }
   const membershipAt = await membershipsDuring(ctx, caller.userId, work, timeline)
+  const told = await besidesDuring(ctx, caller.userId, work, timeline, parts.related)
   const present = (stored: StoredEvent) => presentForm(ctx, work.head, stored)
   const events = timeline.events.map(stored => {
-    const replaced = parts.related.replaced.get(stored.eventNumber)
+    const before = parts.related.replaced.get(stored.eventNumber)
+    const replaced = before && told ? told.replaced(stored, before) : before
+    const redaction = livingRedaction(ctx, work.head, stored, parts.related.redactions)
     return eventText(
       ctx,
       caller,
       filter,
       present(stored),
       {
-        redaction: livingRedaction(ctx, work.head, stored, parts.related.redactions),
+        redaction: redaction && told ? told.redaction(redaction) : redaction,
         replaced: replaced ? present(replaced) : null,
         membership: stored.position === null ? null : membershipAt(stored.position),
       },
@@ -298,11 +301,30 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
 async function membershipsDuring(
   ctx: Context,
   userId: UserId,
-  { head, isLeft, memberFrom }: Work,
-  { events }: Timeline,
+  work: Work,
+  timeline: Timeline,
 ): Promise<(position: number) => Membership> {
-  const isKnown = !isLeft && events.every(({ position }) => position !== null && position >= memberFrom)
-  return isKnown ? () => 'join' : membershipHistory(ctx, userId, head)
+  return isMemberThroughout(work, timeline) ? () => 'join' : membershipHistory(ctx, userId, work.head)
+}
+
+function isMemberThroughout({ isLeft, memberFrom }: Work, { events }: Timeline): boolean {
+  return !isLeft && events.every(({ position }) => position !== null && position >= memberFrom)
+}
+
+/** What may be told beside the events of a timeline; `null` if everything, as to those who were in the room all the while. */
+async function besidesDuring(
+  ctx: Context,
+  userId: UserId,
+  work: Work,
+  timeline: Timeline,
+  { redactions, replaced }: Parts['related'],
+): Promise<Besides | null> {
+  if (isMemberThroughout(work, timeline)) return null
+  const besides = timeline.events.flatMap(({ eventNumber, redactedBy }) => [
+    replaced.get(eventNumber) ?? [],
+    (redactedBy === null ? null : redactions.get(redactedBy)) ?? [],
+  ])
+  return besidesFor(ctx, userId, work.head, besides.flat())
 }
 
 /** The place before the first event, from where `/messages` goes on backwards. */
