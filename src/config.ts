@@ -8,10 +8,13 @@ import { camelCase } from './config/values.ts'
 export { configJsonSchema } from './config/json-schema.ts'
 export { type Problem } from './config/problems.ts'
 
-/** The settings of a running server: complete, checked, in camelCase and frozen. Durations are milliseconds, `dataDir` and
- *  `media.store.path` absolute; what is not set and has no default is null. What each means stands in config/schema.ts. */
-export type Config = Omit<Settings, 'media'> & {
+/** The settings of a running server: complete, checked, in camelCase and frozen. Durations are milliseconds, `dataDir`,
+ *  `media.store.path` and `sealing.keyring.path` absolute; what is not set and has no default is null. What each means stands in config/schema.ts. */
+export type Config = Omit<Settings, 'media' | 'sealing'> & {
   readonly media: Omit<Settings['media'], 'store'> & { readonly store: { readonly path: string } }
+  readonly sealing: Omit<Settings['sealing'], 'keyring'> & {
+    readonly keyring: Omit<Settings['sealing']['keyring'], 'path'> & { readonly path: string }
+  }
 }
 
 /** The settings, or everything that is wrong with them at once. Warnings do not keep a server from starting. */
@@ -37,7 +40,14 @@ export function loadConfig(
   const values = parsed.data
   const dataDir = resolve(folder, values.dataDir)
   const path = values.media.store.path === null ? join(dataDir, 'media') : resolve(folder, values.media.store.path)
-  const config: Config = { ...values, dataDir, media: { ...values.media, store: { path } } }
+  const { keyring } = values.sealing
+  const keyringPath = keyring.path === null ? join(dataDir, 'keyring', 'keyring') : resolve(folder, keyring.path)
+  const config: Config = {
+    ...values,
+    dataDir,
+    media: { ...values.media, store: { path } },
+    sealing: { ...values.sealing, keyring: { ...keyring, path: keyringPath } },
+  }
   return { ok: true, config: deepFreeze(config), warnings: sources.warnings }
 }
 

@@ -4,6 +4,7 @@ import { type Limiter } from './limiter.ts'
 import { type Logger } from './log.ts'
 import { type ServerName, type UserId } from './protocol/identifiers.ts'
 import { type SigningKey } from './protocol/signatures.ts'
+import { type OpenKeyring } from './privacy/keyring/open-keyring.ts'
 import { type Random } from './random.ts'
 import { type Remote } from './remote.ts'
 import { type Database } from './storage/database.ts'
@@ -23,6 +24,8 @@ export interface Context {
   readonly log: Log
   /** Numbers of users, event types and state keys. */
   readonly numbers: Numbers
+  /** The keys to what is sealed: keeps and destroys them. */
+  readonly keyring: OpenKeyring
   /** This server's key: signs its events. */
   readonly signingKey: SigningKey
   readonly mediaStore: MediaStore

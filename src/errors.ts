@@ -132,3 +132,9 @@ export const unknownToken = (softLogout = false): MatrixError =>
 /** 503: the server cannot answer now (the database is away, or it is shutting down). Nothing was done. */
 export const unavailable = (message = 'The server cannot answer now; try again'): MatrixError =>
   new MatrixError('M_UNKNOWN', message, { status: 503, headers: { 'Retry-After': '1' } })
+
+/** The code of a system error (`ENOENT` and its like); `null` for anything else. Not by `instanceof`: tests have other realms. */
+export function codeOf(error: unknown): string | null {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null
+  return typeof code === 'string' ? code : null
+}

@@ -17,6 +17,10 @@ import { createOperationsHandler } from './http/operations.ts'
 import { createLimiter } from './limiter.ts'
 import { createLogger, describeError, type Logger } from './log.ts'
 import { type Loop, loops } from './loops.ts'
+import { createKeyringFile } from './privacy/keyring/file-store.ts'
+import { openKeyring } from './privacy/keyring/open-keyring.ts'
+import { createSealedStore } from './privacy/sealed-media.ts'
+import { createSealer } from './privacy/seal.ts'
 import { type Random, systemRandom } from './random.ts'
 import { noRemote } from './remote.ts'
 import { loadSigningKey } from './signing-key.ts'
@@ -91,7 +95,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     for (const { setting, message } of await inspectDatabase(db.pool)) logger.warn(message, { code: setting })
     await claim(db, config)
     const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
-    const numbers = createNumbers(db, config.serverName)
+    const keyring = await openKeyring({
+      db,
+      store: createKeyringFile(config.sealing.keyring.path),
+      serverName: config.serverName,
+      random,
+      logger,
+    })
+    const sealer = createSealer({
+      tree: () => keyring.tree,
+      takeChunk: () => keyring.takeChunk(),
+      now: () => clock.now(),
+      random,
+      isOn: config.sealing.enabled,
+    })
+    const numbers = createNumbers(db, config.serverName, sealer)
     // Connections and polls live in real time, whatever the clock of the server says.
     const log = await openLog({
       db,
@@ -112,8 +130,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       db,
       log,
       numbers,
+      keyring,
       signingKey,
-      mediaStore: createFileStore(config.media.store.path),
+      mediaStore: createSealedStore(createFileStore(config.media.store.path), sealer),
       limiter: createLimiter(clock, config.rateLimits, config.rateLimits.enabled),
       remote: noRemote,
       shutdown: shutdown.signal,

@@ -1,5 +1,6 @@
 import { chmod, link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from './errors.ts'
 import { decodeBase64, encodeBase64 } from './protocol/hashes.ts'
 import { type SigningKey, signingKeyFromSeed } from './protocol/signatures.ts'
 import { type Random } from './random.ts'
@@ -63,10 +64,4 @@ async function readKeyFile(path: string): Promise<SigningKey | null> {
     throw new SigningKeyError(`${path} does not hold one line "ed25519 <name> <seed>"`)
   }
   return signingKeyFromSeed(bytes, `${algorithm}:${name}`)
-}
-
-function codeOf(error: unknown): string | null {
-  // Read as unknown and checked.
-  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
-  return typeof code === 'string' ? code : null
 }

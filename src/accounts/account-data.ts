@@ -58,7 +58,10 @@ export async function accountData(
 ): Promise<string> {
   checkType(type)
   const roomNumber = roomId === null ? globalRoomNumber : await roomOfMember(ctx.db.kysely, owner.userNumber, roomId)
-  const text = roomNumber === null ? null : await accountDataOf(ctx.db.kysely, owner.userNumber, roomNumber, type)
+  const text =
+    roomNumber === null
+      ? null
+      : await accountDataOf(ctx.db.kysely, ctx.numbers.sealer, owner.userNumber, roomNumber, type)
   if (text !== null) return shownAccountData(owner.userId, roomId, type, text)
   if (roomId === null && type === 'm.push_rules') return shownPushRules(owner.userId, null)
   throw notFound('There is no such account data')
@@ -68,7 +71,7 @@ export async function accountData(
 export async function roomTags(ctx: Context, owner: AccountOwner, roomId: RoomId): Promise<JsonObject> {
   const roomNumber = await roomOfMember(ctx.db.kysely, owner.userNumber, roomId)
   if (roomNumber === null) return {}
-  return tagsIn(await accountDataOf(ctx.db.kysely, owner.userNumber, roomNumber, tagType))
+  return tagsIn(await accountDataOf(ctx.db.kysely, ctx.numbers.sealer, owner.userNumber, roomNumber, tagType))
 }
 
 /**
@@ -90,7 +93,7 @@ export async function changeTag(
   const roomNumber = await roomNumberOf(ctx, owner, roomId)
   await ctx.log.transact(async (tx, announce) => {
     await lockAccount(tx, owner.userNumber)
-    const before = tagsIn(await accountDataOf(tx, owner.userNumber, roomNumber, tagType))
+    const before = tagsIn(await accountDataOf(tx, ctx.numbers.sealer, owner.userNumber, roomNumber, tagType))
     const others = Object.entries(before).filter(([name]) => name !== tag)
     // Taking off what is not there changes nothing, and nobody need hear of it.
     if (content === null && others.length === Object.keys(before).length) return

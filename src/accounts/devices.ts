@@ -28,7 +28,8 @@ export async function nameDevice(
 ): Promise<void> {
   if (displayName !== null) checkDeviceName(displayName)
   await ctx.log.transact(async (tx, announce) => {
-    if (!(await renameDevice(tx, owner.userNumber, deviceId, displayName))) throw notFound('There is no such device')
+    if (!(await renameDevice(tx, ctx.numbers.sealer, owner.userNumber, deviceId, displayName)))
+      throw notFound('There is no such device')
     // Device names are part of what others see of a user's keys.
     announce({ kind: 'device_list', userId: owner.userId })
   })

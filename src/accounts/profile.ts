@@ -25,7 +25,7 @@ export async function profile(ctx: Context, userId: UserId): Promise<JsonObject 
     const answer = await ctx.remote.profile(userId)
     return answer && withoutMalformed(answer)
   }
-  const fields = await profileOf(ctx.db.kysely, userId)
+  const fields = await profileOf(ctx.db.kysely, ctx.numbers.sealer, userId)
   if (fields.size > 0) return Object.fromEntries(fields)
   const account = await accountByUserId(ctx.db.kysely, userId)
   return account && !account.isDeactivated ? {} : null
@@ -68,7 +68,7 @@ function withoutMalformed(answer: JsonObject): JsonObject {
 
 /** The display name of a local user, `null` if none is set. */
 export async function displayNameOf(ctx: Context, userId: UserId): Promise<string | null> {
-  const names = await profileNamesOf(ctx.db.kysely, [userId])
+  const names = await profileNamesOf(ctx.db.kysely, ctx.numbers.sealer, [userId])
   return names.get(userId)?.displayname ?? null
 }
 
@@ -90,10 +90,11 @@ export async function setProfileField(ctx: Context, owner: AccountOwner, key: st
   const bytes = Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value))
   const hasChanged = await ctx.log.transact(async (tx, announce) => {
     await lockAccount(tx, owner.userNumber)
-    if ((await profileBytes(tx, owner.userNumber, key)) + bytes > profileLimitBytes) {
+    if ((await profileBytes(tx, ctx.numbers.sealer, owner.userNumber, key)) + bytes > profileLimitBytes) {
       throw new MatrixError('M_PROFILE_TOO_LARGE', `A profile may have ${profileLimitBytes} bytes`)
     }
-    const changed = await putProfileField(tx, owner.userNumber, key, value, mediaIn({ [key]: value }, ctx.serverName))
+    const media = mediaIn({ [key]: value }, ctx.serverName)
+    const changed = await putProfileField(tx, ctx.numbers.sealer, owner.userNumber, key, value, media)
     if (changed) announce({ kind: 'profile', userId: owner.userId })
     return changed
   })

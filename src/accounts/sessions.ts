@@ -113,7 +113,7 @@ export async function insertSession(
   const deviceId = request.deviceId ?? (ctx.random.letters(newDeviceIdLetters) as DeviceId)
   if (request.deviceId !== null) {
     if (await isCrossSigningKeyId(tx, userNumber, deviceId)) throw forbidden('That device ID is taken by a key')
-    if (await deviceOf(tx, userNumber, deviceId)) {
+    if (await deviceOf(tx, ctx.numbers.sealer, userNumber, deviceId)) {
       if (await hasLiveToken(tx, userNumber, deviceId, nowTs)) {
         await deleteDeviceKeys(tx, userNumber, deviceId)
         announce({ kind: 'device_list', userId })
@@ -122,7 +122,11 @@ export async function insertSession(
       announce({ kind: 'session', userId })
     }
   }
-  await insertDevice(tx, userNumber, { deviceId, displayName: request.displayName, lastSeenOn: today(ctx.clock) })
+  await insertDevice(tx, ctx.numbers.sealer, userNumber, {
+    deviceId,
+    displayName: request.displayName,
+    lastSeenOn: today(ctx.clock),
+  })
   const access = newToken(ctx.random, 'access')
   const refresh = request.canRefresh ? newRefreshToken(ctx.random) : null
   if (refresh) {

@@ -222,6 +222,22 @@ export const settings = section({
       .prefault('7d')
       .describe('How long a room is kept that everybody here has left. One that all have forgotten goes at once.'),
   }).prefault({}),
+  sealing: section({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe('Whether what people say and keep is encrypted under keys that lie outside the database.'),
+    keyring: section({
+      path: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe(
+          'The file of the keys. By default keyring/keyring in data_dir; best on a volume of its own, in no backup.',
+        ),
+    }).prefault({}),
+  }).prefault({}),
   rooms: section({
     default_version: z
       .enum(roomVersions.map(({ id }) => id))

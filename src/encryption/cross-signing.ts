@@ -44,7 +44,7 @@ export async function uploadCrossSigningKeys(
     })
     checkChain(caller, uploaded, stored)
     if (changed.length === 0) return 'done'
-    await checkNames(tx, caller, changed)
+    await checkNames(ctx, tx, caller, changed)
     if (stored.has('master')) {
       if (proof === null) return 'needs_authentication'
       await proof(tx)
@@ -86,13 +86,15 @@ function checkChain(caller: User, uploaded: UploadedKeys, stored: CrossSigningKe
 
 /** Device IDs and public keys share one namespace: neither may be named like the other. */
 async function checkNames(
+  ctx: Context,
   tx: Tx,
   caller: User,
   keys: readonly (readonly [CrossSigningUsage, JsonObject])[],
 ): Promise<void> {
   for (const [, key] of keys) {
     const deviceId = parseDeviceId(crossSigningPublicKey(key) ?? '')
-    if (deviceId !== null && (await deviceOf(tx, caller.userNumber, deviceId))) throw forbidden('Key ID in use')
+    if (deviceId !== null && (await deviceOf(tx, ctx.numbers.sealer, caller.userNumber, deviceId)))
+      throw forbidden('Key ID in use')
   }
 }
 

@@ -81,7 +81,7 @@ export async function uploadSignatures(ctx: Context, caller: User, uploaded: Jso
 
 async function ownKeys(ctx: Context, caller: User): Promise<OwnKeys> {
   const [devices, crossSigning] = await Promise.all([
-    deviceKeysOfUsers(ctx.db.kysely, [caller.userNumber]),
+    deviceKeysOfUsers(ctx.db.kysely, ctx.numbers.sealer, [caller.userNumber]),
     crossSigningKeysOf(ctx.db.kysely, caller.userNumber),
   ])
   return { devices: new Map(devices.map(({ deviceId, keys }) => [deviceId, keys])), crossSigning }

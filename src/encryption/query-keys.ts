@@ -60,7 +60,7 @@ export async function queryLocalKeys(ctx: Context, wanted: WantedDevices, viewer
   const users = await knownUsers(ctx, local)
   const numbers = [...users.keys()]
   const [devices, crossSigning, signatures] = await Promise.all([
-    deviceKeysOfUsers(ctx.db.kysely, numbers),
+    deviceKeysOfUsers(ctx.db.kysely, ctx.numbers.sealer, numbers),
     crossSigningKeysOfUsers(ctx.db.kysely, numbers),
     signaturesSeenBy(ctx, users, viewer),
   ])

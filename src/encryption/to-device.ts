@@ -81,7 +81,14 @@ export async function pendingMessages(
 ): Promise<{ readonly messages: readonly DeliveredMessage[]; readonly more: boolean }> {
   const hint = hintOf(ctx, device)
   if (hint.last <= hint.cleared || upToPosition <= hint.cleared) return { messages: [], more: false }
-  const rows = await pendingFor(ctx.db.kysely, device.userNumber, device.deviceId, upToPosition, limit + 1)
+  const rows = await pendingFor(
+    ctx.db.kysely,
+    ctx.numbers.sealer,
+    device.userNumber,
+    device.deviceId,
+    upToPosition,
+    limit + 1,
+  )
   if (rows.length === 0) hint.cleared = Math.max(hint.cleared, upToPosition)
   const senders = await ctx.numbers.userIds(rows.map(row => row.senderNumber))
   const messages = rows.slice(0, limit).flatMap(({ position, senderNumber, type, content }) => {

@@ -54,7 +54,8 @@ export async function uploadKeys(ctx: Context, caller: User, upload: KeyUpload):
   if (deviceKeys === null && oneTimeKeys.length + fallbackKeys.length === 0) {
     return oneTimeKeyCounts(ctx.db.kysely, userNumber, deviceId)
   }
-  const signingKeys = deviceKeys ?? (await deviceKeysOf(ctx.db.kysely, userNumber, deviceId))?.keys ?? null
+  const signingKeys =
+    deviceKeys ?? (await deviceKeysOf(ctx.db.kysely, ctx.numbers.sealer, userNumber, deviceId))?.keys ?? null
   const signingKey = signingKeys && deviceSigningKey(signingKeys, deviceId)
   if (signingKey !== null)
     checkSignatures(caller, deviceId, signingKey, { ...upload.oneTimeKeys, ...upload.fallbackKeys })

@@ -3,6 +3,7 @@ import { type Context } from '../context.ts'
 import { MatrixError } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { transaction, type Tx } from '../storage/database.ts'
+import { noteDeadSeals } from '../storage/keyring-row.ts'
 import { deleteUnreferencedFiles, filesToRemove, insertUnreferencedFiles } from '../storage/media.ts'
 
 /** Longer than any upload can take (`requestTimeoutMs` of the HTTP server): a file that is noted for longer is left over. */
@@ -59,6 +60,9 @@ async function abandon(ctx: Context, fileName: string): Promise<void> {
 
 /** Removes files that are noted as unreferenced, and then the notes. */
 export async function removeFiles(ctx: Context, fileNames: readonly string[]): Promise<void> {
+  const seals = await Promise.all(fileNames.map(fileName => ctx.mediaStore.sealOf(fileName)))
+  // Before the file is gone, and with it the knowledge of its key.
+  await transaction(ctx.db, tx => noteDeadSeals(tx, seals.filter(seal => seal !== null))) // prettier-ignore
   for (const fileName of fileNames) await ctx.mediaStore.remove(fileName)
   await transaction(ctx.db, tx => deleteUnreferencedFiles(tx, fileNames))
 }

@@ -75,7 +75,7 @@ export async function pushRulesOfAll(
 
 async function load(ctx: Context, userIds: readonly UserId[]): Promise<ReadonlyMap<UserId, StoredPushRules>> {
   const numbers = await ctx.numbers.users(userIds)
-  const contents = await storedPushRulesOf(ctx.db.kysely, [...numbers.values()])
+  const contents = await storedPushRulesOf(ctx.db.kysely, ctx.numbers.sealer, [...numbers.values()])
   return new Map([...numbers].map(([userId, number]) => [userId, storedForm(contents.get(number) ?? null)]))
 }
 
@@ -138,7 +138,7 @@ export async function editPushRules(
   await ctx.log.transact(async (tx, announce) => {
     // Two devices that edit at once: the second edits what the first has left.
     await lockAccount(tx, userNumber)
-    const before = (await storedPushRulesOf(tx, [userNumber])).get(userNumber) ?? null
+    const before = (await storedPushRulesOf(tx, ctx.numbers.sealer, [userNumber])).get(userNumber) ?? null
     const edited = edit(storedForm(before))
     if (!edited.ok) throw problemError(edited.problem, edited.reason)
     const content = JSON.stringify(edited.rules)

@@ -1,11 +1,13 @@
 import { type Context } from '../context.ts'
 import { describeError } from '../log.ts'
 import { sweepMedia } from '../media/delete.ts'
+import { bucketOf } from '../privacy/seal.ts'
 import { lifetimeDays } from '../privacy/lifetimes.ts'
+import { type EventId } from '../protocol/identifiers.ts'
 import { effectivePolicy, retentionStateTypes } from '../protocol/retention.ts'
 import { prunedEvent } from '../rooms/append.ts'
-import { fullyReadContent } from '../rooms/receipts.ts'
 import { deleteOldAuditedUses } from '../storage/admin-audit.ts'
+import { shred } from './shred.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import { eventBody, eventsByNumber } from '../storage/events.ts'
@@ -44,10 +46,12 @@ export interface Swept {
  * process is at it. Throws `DatabaseError`.
  */
 export function sweep(ctx: Context, signal: AbortSignal = ctx.shutdown): Promise<Swept | null> {
-  return whileAlone(ctx.db, 'sweeper', async () => ({
-    events: await sweepEvents(ctx, signal),
-    rows: await sweepRows(ctx, signal),
-  }))
+  return whileAlone(ctx.db, 'sweeper', async () => {
+    const swept = { events: await sweepEvents(ctx, signal), rows: await sweepRows(ctx, signal) }
+    // Last: what has expired is gone by now, so what is left in a bucket that passes is to live on.
+    await shred(ctx, signal)
+    return swept
+  })
 }
 
 /** Sweeps at the interval of the settings while the server runs. */
@@ -70,6 +74,8 @@ async function sweepOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
     try {
       const swept = await sweep(ctx, signal)
+      // Somebody else swept, and may have destroyed keys.
+      if (!swept) await ctx.keyring.refresh()
       if (swept && swept.events + swept.rows > 0) {
         ctx.logger.debug('Swept', { component: 'sweeper', count: swept.events, total: swept.events + swept.rows })
       }
@@ -85,6 +91,8 @@ async function sweepOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
 /** A room, and the age below which its messages have expired. */
 interface Cutoff extends SweptRoom {
   readonly cutoffTs: number
+  /** The bucket of what expires now. */
+  readonly passingBucket: number
 }
 
 async function sweepEvents(ctx: Context, signal: AbortSignal): Promise<number> {
@@ -119,7 +127,9 @@ async function cutoffsOf(ctx: Context, rooms: readonly SweptRoom[]): Promise<Cut
     const ofRoom = states.get(room.roomNumber) ?? []
     const stateOf = (type: string) => ofRoom.find(({ event }) => event.type === type)?.event.content ?? null
     const { maxLifetime } = effectivePolicy(ctx.config.retention, room.roomId, stateOf, overrides.get(room.roomNumber) ?? null) // prettier-ignore
-    return maxLifetime === null ? [] : [{ ...room, cutoffTs: nowTs - maxLifetime }]
+    return maxLifetime === null
+      ? []
+      : [{ ...room, cutoffTs: nowTs - maxLifetime, passingBucket: bucketOf(nowTs, maxLifetime) }]
   })
 }
 
@@ -144,11 +154,11 @@ async function sweepRoom(ctx: Context, room: Cutoff, signal: AbortSignal): Promi
 async function sweepBatch(ctx: Context, tx: Tx, room: Cutoff): Promise<number> {
   const events = await expiredEvents(tx, room.roomNumber, room.cutoffTs, eventBatchSize)
   if (events.length === 0) return 0
-  await forgetEvents(tx, {
+  await forgetEvents(tx, ctx.numbers.sealer, {
     roomNumber: room.roomNumber,
     events,
     pruned: await prunedForms(ctx, tx, room, events),
-    markers: events.map(({ eventId }) => fullyReadContent(eventId)),
+    passingBucket: room.passingBucket,
   })
   return events.length
 }
@@ -159,16 +169,16 @@ async function prunedForms(
   tx: Tx,
   { roomId }: SweptRoom,
   events: readonly ExpiredEvent[],
-): Promise<{ readonly eventNumber: number; readonly body: string }[]> {
-  const extremities = events.filter(({ isExtremity }) => isExtremity).map(({ eventNumber }) => eventNumber)
+): Promise<{ readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]> {
+  const extremities = events.filter(({ isExtremity }) => isExtremity)
   const facts = await ctx.numbers.room(roomId)
   if (!facts || extremities.length === 0) return []
-  const stored = await eventsByNumber(tx, ctx.numbers, extremities)
-  return extremities.map(eventNumber => {
+  const stored = await eventsByNumber(tx, ctx.numbers, extremities.map(({ eventNumber }) => eventNumber)) // prettier-ignore
+  return extremities.map(({ eventNumber, eventId }) => {
     const event = stored.find(each => each.eventNumber === eventNumber)
     const pruned = event && prunedEvent(event.event, facts.version)
     // A row that cannot be read is of no use to the room either way.
-    return { eventNumber, body: pruned ? eventBody(pruned, facts.version) : '{}' }
+    return { eventNumber, eventId, body: pruned ? eventBody(pruned, facts.version) : '{}' }
   })
 }
 

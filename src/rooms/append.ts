@@ -4,6 +4,7 @@ import { authEventsFor } from '../protocol/auth/auth-events.ts'
 import { authorise } from '../protocol/auth/authorise.ts'
 import { mayRedact } from '../protocol/auth/redaction.ts'
 import { strippedEvent, strippedStateTypes } from '../protocol/client-event.ts'
+import { kept, type Lifespan } from '../privacy/seal.ts'
 import { type Event } from '../protocol/event.ts'
 import { buildEvent } from '../protocol/event-builder.ts'
 import { readStoredEvent } from '../protocol/event-format.ts'
@@ -22,6 +23,7 @@ import { eventBody, eventsById } from '../storage/events.ts'
 import { type Announcement, type NewEvent, type NewSnapshot, type TransactionKey } from '../storage/log-changes.ts'
 import { eventFlags, type StoredEvent } from '../storage/log-entries.ts'
 import { RoomHead, roomHeads } from './head.ts'
+import { lifetimeIn } from './visibility.ts'
 
 /** What a user says; the rest of the event is ours to write. */
 export interface Draft {
@@ -158,6 +160,8 @@ export class OpenRoom {
       eventNumber,
       event,
       body: eventBody(event, head.version),
+      prunedBody: event.stateKey === null ? null : prunedText(event, head.version),
+      lifespan: this.#lifespan(event, ageTs),
       flags: 0,
       ageTs,
       selfDestructTs: stored.selfDestructTs,
@@ -188,6 +192,13 @@ export class OpenRoom {
     head.forwardExtremities = [{ eventNumber, event }, ...head.forwardExtremities.slice(citedExtremities)]
   }
 
+  /** How long an event is to be readable: what sets the room's state, for as long as the room; else as the room says now. */
+  #lifespan(event: Event, ageTs: number): Lifespan {
+    const { maxLifetime } = lifetimeIn(this.#ctx, this.head)
+    if (event.stateKey !== null || maxLifetime === null) return kept
+    return { kind: 'until', expiresTs: ageTs + maxLifetime, lifetimeMs: maxLifetime }
+  }
+
   /** What a redaction prunes: its target, if it is in this room, may be redacted by this sender and is not pruned yet. */
   async #prune(redaction: Event, targetId: EventId): Promise<NewEvent['prunes']> {
     const { head } = this
@@ -200,7 +211,8 @@ export class OpenRoom {
     if (stateKey !== null && head.state.get(type, stateKey)?.eventNumber === target.eventNumber) {
       head.setState(type, stateKey, { ...target, event: pruned, flags: target.flags | eventFlags.redacted })
     }
-    return [{ eventNumber: target.eventNumber, eventId: targetId, body: eventBody(pruned, head.version) }]
+    const lifespan = this.#lifespan(target.event, target.ageTs)
+    return [{ eventNumber: target.eventNumber, eventId: targetId, body: eventBody(pruned, head.version), lifespan }]
   }
 
   async #newSnapshot(added: number, replaced: StoredEvent | null): Promise<void> {
@@ -266,6 +278,11 @@ interface NewRoom {
 export function prunedEvent(event: Event, version: RoomVersion): Event | null {
   const read = readStoredEvent(redactPdu(event.pdu, version), event.eventId, version)
   return read.ok ? read.event : null
+}
+
+function prunedText(event: Event, version: RoomVersion): string | null {
+  const pruned = prunedEvent(event, version)
+  return pruned && eventBody(pruned, version)
 }
 
 /** An event ID for room versions 1 and 2. */

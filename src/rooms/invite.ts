@@ -44,7 +44,13 @@ export async function refuseUninvitable(ctx: Context, target: UserId): Promise<v
   if (!isLocal(ctx, target)) throw forbidden('This server does not invite users of other servers')
   const userNumber = await ctx.numbers.knownUser(target)
   if (userNumber === null) return
-  const config = await accountDataOf(ctx.db.kysely, userNumber, globalRoomNumber, 'm.invite_permission_config')
+  const config = await accountDataOf(
+    ctx.db.kysely,
+    ctx.numbers.sealer,
+    userNumber,
+    globalRoomNumber,
+    'm.invite_permission_config',
+  )
   if (config === null) return
   // The column holds JSON text that this server wrote.
   const content = JSON.parse(config) as JsonValue

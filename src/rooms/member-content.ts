@@ -10,7 +10,8 @@ export const reasonLimitBytes = 2_000
 /** `displayname` and `avatar_url` as member events say them; a user of another server has none that we could vouch for. */
 export async function profileContent(ctx: Context, userId: UserId): Promise<JsonObject> {
   if (!isLocal(ctx, userId)) return {}
-  const { displayname = null, avatarUrl = null } = (await profileNamesOf(ctx.db.kysely, [userId])).get(userId) ?? {}
+  const { displayname = null, avatarUrl = null } =
+    (await profileNamesOf(ctx.db.kysely, ctx.numbers.sealer, [userId])).get(userId) ?? {}
   return {
     ...(displayname === null ? {} : { displayname }),
     ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),

@@ -1,14 +1,14 @@
 import { type Context, perServer } from '../context.ts'
 import { forbidden, invalidParam, notInRoom } from '../errors.ts'
 import { type EventId, parseEventId, type RoomId, type UserId } from '../protocol/identifiers.ts'
-import { isJsonObject, type JsonValue } from '../protocol/json.ts'
+import { type JsonValue } from '../protocol/json.ts'
 import { relationOf } from '../protocol/relations.ts'
-import { accountDataOf } from '../storage/account-data.ts'
+import { markerPosition } from '../storage/account-data.ts'
 import { DatabaseError } from '../storage/database.ts'
 import { eventsById } from '../storage/events.ts'
 import { type Announcement } from '../storage/log-changes.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
-import { positionOfEvent, receiptPosition } from '../storage/receipts.ts'
+import { receiptPosition } from '../storage/receipts.ts'
 import { type RoomHead, roomHead } from './head.ts'
 import { visibleEvents } from './visibility.ts'
 
@@ -153,9 +153,10 @@ async function announcementOf(
   const userNumber = await ctx.numbers.user(userId)
   const { roomId, roomNumber } = head.facts
   if (receiptType === fullyReadType) {
-    const before = await fullyReadPosition(ctx, userNumber, roomNumber)
+    const before = await markerPosition(ctx.db.kysely, userNumber, roomNumber)
     if (before !== null && before >= position) return null
-    return { kind: 'account_data', userId, roomId, type: fullyReadType, content: fullyReadContent(eventId) }
+    const content = JSON.stringify({ event_id: eventId })
+    return { kind: 'account_data', userId, roomId, type: fullyReadType, content, eventNumber: event.eventNumber }
   }
   const key = { roomNumber, userNumber, receiptType, threadId: threadId ?? '' }
   const before = await receiptPosition(ctx.db.kysely, key)
@@ -171,20 +172,6 @@ async function announcementOf(
     eventPosition: position,
     readTs: ctx.clock.now(),
   }
-}
-
-/** The content of `m.fully_read`; this server writes no other, and finds it again by its text. */
-export function fullyReadContent(eventId: EventId): string {
-  return JSON.stringify({ event_id: eventId })
-}
-
-async function fullyReadPosition(ctx: Context, userNumber: number, roomNumber: number): Promise<number | null> {
-  const text = await accountDataOf(ctx.db.kysely, userNumber, roomNumber, fullyReadType)
-  if (text === null) return null
-  // The column holds JSON text that this server wrote.
-  const content = JSON.parse(text) as JsonValue
-  const eventId = isJsonObject(content) ? content['event_id'] : null
-  return typeof eventId === 'string' ? positionOfEvent(ctx.db.kysely, roomNumber, eventId) : null
 }
 
 /** Lets work under one key happen one after another, so that of two marks at once the farther one stays. */

@@ -34,15 +34,15 @@ export async function carryOver(
     const put = (roomId: RoomId | null, type: string, content: JsonValue) =>
       announce({ kind: 'account_data', userId, roomId, type, content: JSON.stringify(content) })
 
-    const tags = await readContent(tx, userNumber, oldRoom.roomNumber, 'm.tag')
-    const newTags = await readContent(tx, userNumber, newRoom.roomNumber, 'm.tag')
+    const tags = await readContent(ctx, tx, userNumber, oldRoom.roomNumber, 'm.tag')
+    const newTags = await readContent(ctx, tx, userNumber, newRoom.roomNumber, 'm.tag')
     if (tags !== null && newTags === null) put(newRoomId, 'm.tag', tags)
 
-    const direct = await readContent(tx, userNumber, globalRoomNumber, 'm.direct')
+    const direct = await readContent(ctx, tx, userNumber, globalRoomNumber, 'm.direct')
     const newDirect = direct && replaceInDirectChats(direct, oldRoomId, newRoomId)
     if (newDirect) put(null, 'm.direct', newDirect)
 
-    const stored = await readContent(tx, userNumber, globalRoomNumber, 'm.push_rules')
+    const stored = await readContent(ctx, tx, userNumber, globalRoomNumber, 'm.push_rules')
     const rules = stored && copyPushRules(parseStoredPushRules(stored), oldRoomId, newRoomId)
     // What is kept of push rules "is JSON as it stands".
     if (rules) put(null, 'm.push_rules', rules as unknown as JsonObject)
@@ -50,8 +50,14 @@ export async function carryOver(
 }
 
 /** An object out of the user's account data, or `null`. */
-async function readContent(tx: Tx, userNumber: number, roomNumber: number, type: string): Promise<JsonObject | null> {
-  const text = await accountDataOf(tx, userNumber, roomNumber, type)
+async function readContent(
+  ctx: Context,
+  tx: Tx,
+  userNumber: number,
+  roomNumber: number,
+  type: string,
+): Promise<JsonObject | null> {
+  const text = await accountDataOf(tx, ctx.numbers.sealer, userNumber, roomNumber, type)
   // The column holds JSON text that this server wrote.
   const content = text === null ? null : (JSON.parse(text) as JsonValue)
   return isJsonObject(content) ? content : null

@@ -1,4 +1,6 @@
 import { sql } from 'kysely'
+import { type Sealer } from '../privacy/seal.ts'
+import { openDisplayName } from './devices.ts'
 import { type DeviceId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { type Reader, statement, type Tx } from './database.ts'
@@ -16,7 +18,7 @@ interface DeviceKeysRow {
   user_number: number
   device_id: string
   keys: string
-  display_name: string | null
+  display_name: Buffer | null
 }
 
 const columns = 'k.user_number, k.device_id, k.keys, d.display_name'
@@ -32,27 +34,33 @@ const ofDevice = statement<[number, string], DeviceKeysRow>(
   `SELECT ${columns} FROM ${joins} WHERE k.user_number = $1 AND k.device_id = $2`,
 )
 
-function deviceKeysOfRows(rows: readonly DeviceKeysRow[]): StoredDeviceKeys[] {
+function deviceKeysOfRows(rows: readonly DeviceKeysRow[], sealer: Sealer): StoredDeviceKeys[] {
   return rows.flatMap(row => {
     const keys = storedObject(row.keys)
     // The column holds nothing but device IDs that were parsed before they were inserted.
     const deviceId = row.device_id as DeviceId
-    return keys ? [{ userNumber: row.user_number, deviceId, keys, displayName: row.display_name }] : []
+    const displayName = openDisplayName(sealer, row.user_number, row.device_id, row.display_name)
+    return keys ? [{ userNumber: row.user_number, deviceId, keys, displayName }] : []
   })
 }
 
 /** The keys of all devices of the users that have any, by user and device ID. */
-export async function deviceKeysOfUsers(reader: Reader, userNumbers: readonly number[]): Promise<StoredDeviceKeys[]> {
-  return deviceKeysOfRows(await ofUsers.run(reader, [userNumbers]))
+export async function deviceKeysOfUsers(
+  reader: Reader,
+  sealer: Sealer,
+  userNumbers: readonly number[],
+): Promise<StoredDeviceKeys[]> {
+  return deviceKeysOfRows(await ofUsers.run(reader, [userNumbers]), sealer)
 }
 
 /** `null` if the device has no keys, or the user no such device. */
 export async function deviceKeysOf(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   deviceId: DeviceId,
 ): Promise<StoredDeviceKeys | null> {
-  return deviceKeysOfRows(await ofDevice.run(reader, [userNumber, deviceId]))[0] ?? null
+  return deviceKeysOfRows(await ofDevice.run(reader, [userNumber, deviceId]), sealer)[0] ?? null
 }
 
 /**

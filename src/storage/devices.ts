@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { type Sealer } from '../privacy/seal.ts'
 import { type DeviceId } from '../protocol/identifiers.ts'
 import { type Reader, type Tx } from './database.ts'
 
@@ -9,35 +10,61 @@ export interface Device {
   readonly lastSeenOn: string
 }
 
-function deviceOfRow(row: { device_id: string; display_name: string | null; last_seen_on: string }): Device {
+const nameOf = (userNumber: number, deviceId: string): string => `device ${userNumber} ${deviceId}`
+
+/** What a device is called; `null` where it has no name, or that died with the account's key. */
+export function openDisplayName(
+  sealer: Sealer,
+  userNumber: number,
+  deviceId: string,
+  sealed: Buffer | null,
+): string | null {
+  return sealed && sealer.open(sealed, nameOf(userNumber, deviceId))
+}
+
+function deviceOfRow(
+  sealer: Sealer,
+  row: { user_number: number; device_id: string; display_name: Buffer | null; last_seen_on: string },
+): Device {
   return {
     // The column holds nothing but device IDs that were parsed before they were inserted.
     deviceId: row.device_id as DeviceId,
-    displayName: row.display_name,
+    displayName: openDisplayName(sealer, row.user_number, row.device_id, row.display_name),
     lastSeenOn: row.last_seen_on,
   }
 }
 
+function sealedName(sealer: Sealer, userNumber: number, deviceId: string, displayName: string | null): Buffer | null {
+  return displayName === null
+    ? null
+    : sealer.seal(displayName, sealer.accountPlace(userNumber), nameOf(userNumber, deviceId))
+}
+
 /** All devices of a user, in the order of their IDs. */
-export async function devicesOf(reader: Reader, userNumber: number): Promise<Device[]> {
+export async function devicesOf(reader: Reader, sealer: Sealer, userNumber: number): Promise<Device[]> {
   const rows = await reader
     .selectFrom('devices')
-    .select(['device_id', 'display_name', 'last_seen_on'])
+    .select(['user_number', 'device_id', 'display_name', 'last_seen_on'])
     .where('user_number', '=', userNumber)
     .orderBy('device_id')
     .execute()
-  return rows.map(deviceOfRow)
+  return rows.map(row => deviceOfRow(sealer, row))
 }
 
 /** `null` if the user has no such device. */
-export async function deviceOf(reader: Reader, userNumber: number, deviceId: DeviceId): Promise<Device | null> {
+export async function deviceOf(
+  reader: Reader,
+  sealer: Sealer,
+  userNumber: number,
+  deviceId: DeviceId,
+): Promise<Device | null> {
   const row = await reader
     .selectFrom('devices')
-    .select(['device_id', 'display_name', 'last_seen_on'])
+    .select(['user_number', 'device_id', 'display_name', 'last_seen_on'])
     .where('user_number', '=', userNumber)
     .where('device_id', '=', deviceId)
     .executeTakeFirst()
-  return row ? deviceOfRow(row) : null
+  return row ? deviceOfRow(sealer, row) : null
 }
 
 /** True if a cross-signing key of the user's has this ID: a device may not have it then. */
@@ -56,6 +83,7 @@ export async function isCrossSigningKeyId(reader: Reader, userNumber: number, ke
 /** Makes the device; one that is there already keeps its name and is seen. */
 export async function insertDevice(
   tx: Tx,
+  sealer: Sealer,
   userNumber: number,
   device: { readonly deviceId: DeviceId; readonly displayName: string | null; readonly lastSeenOn: string },
 ): Promise<void> {
@@ -64,7 +92,7 @@ export async function insertDevice(
     .values({
       user_number: userNumber,
       device_id: device.deviceId,
-      display_name: device.displayName,
+      display_name: sealedName(sealer, userNumber, device.deviceId, device.displayName),
       last_seen_on: device.lastSeenOn,
     })
     .onConflict(conflict =>
@@ -89,13 +117,14 @@ export async function deleteDeviceKeys(tx: Tx, userNumber: number, deviceId: Dev
 /** False if the user has no such device. */
 export async function renameDevice(
   tx: Tx,
+  sealer: Sealer,
   userNumber: number,
   deviceId: DeviceId,
   displayName: string | null,
 ): Promise<boolean> {
   const result = await tx
     .updateTable('devices')
-    .set({ display_name: displayName })
+    .set({ display_name: sealedName(sealer, userNumber, deviceId, displayName) })
     .where('user_number', '=', userNumber)
     .where('device_id', '=', deviceId)
     .executeTakeFirst()

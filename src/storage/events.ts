@@ -5,7 +5,8 @@ import { parseJson } from '../protocol/json-reader.ts'
 import { type Event } from '../protocol/event.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { type Reader, type Statement, statement } from './database.ts'
-import { type StoredEvent } from './log-entries.ts'
+import { type Sealer } from '../privacy/seal.ts'
+import { eventFlags, type StoredEvent } from './log-entries.ts'
 import { type Numbers, type RoomFacts } from './numbers.ts'
 
 /** An event as the database gives it. */
@@ -19,14 +20,16 @@ export interface EventRow {
   self_destruct_ts: number | null
   snapshot_number: number | null
   redacted_by: number | null
-  body: string
+  body: Buffer
+  /** Of a state event: its redacted form, for when the key of its body has been destroyed. */
+  pruned: Buffer | null
   device_id: string | null
   transaction_id: string | null
 }
 
 /** The columns of an `EventRow`, over `events e` with `eventJoins`. */
 export const eventColumns = `e.event_number, e.room_number, e.position, e.event_id, e.flags, e.age_ts,
-  e.self_destruct_ts, e.snapshot_number, e.redacted_by, e.body, t.device_id, t.transaction_id`
+  e.self_destruct_ts, e.snapshot_number, e.redacted_by, e.body, e.pruned, t.device_id, t.transaction_id`
 
 /** What `eventColumns` needs beside `events e`. */
 export const eventJoins = 'LEFT JOIN transactions t ON t.event_number = e.event_number'
@@ -36,9 +39,15 @@ export function eventBody(event: Event, version: RoomVersion): string {
   return canonicalJson(event.pdu, version.strictCanonicalJson ? 'strict' : 'lax')
 }
 
-/** The event of a row; `null` if the row is damaged, which costs that event and nothing else. */
-export function storedEvent(row: EventRow, room: RoomFacts): StoredEvent | null {
-  const parsed = parseJson(row.body, { numbers: room.version.strictCanonicalJson ? 'open' : 'preserved' })
+/**
+ * The event of a row; `null` if the row is damaged or its key has been destroyed, which costs that event and nothing else. A
+ * state event without its key is what a redaction would have left of it.
+ */
+export function storedEvent(row: EventRow, room: RoomFacts, sealer: Sealer): StoredEvent | null {
+  const whole = sealer.open(row.body, row.event_id)
+  const text = whole ?? (row.pruned && sealer.open(row.pruned, row.event_id))
+  if (text === null) return null
+  const parsed = parseJson(text, { numbers: room.version.strictCanonicalJson ? 'open' : 'preserved' })
   if (!parsed.ok) return null
   // The column holds nothing but event IDs that were parsed before they were inserted.
   const read = readStoredEvent(parsed.value, row.event_id as EventId, room.version)
@@ -48,7 +57,7 @@ export function storedEvent(row: EventRow, room: RoomFacts): StoredEvent | null 
     roomNumber: row.room_number,
     position: row.position,
     event: read.event,
-    flags: row.flags,
+    flags: whole === null ? row.flags | eventFlags.redacted : row.flags,
     ageTs: row.age_ts,
     selfDestructTs: row.self_destruct_ts,
     snapshotNumber: row.snapshot_number,
@@ -66,7 +75,7 @@ export async function storedEvents(rows: readonly EventRow[], numbers: Numbers):
   const rooms = await numbers.rooms(rows.map(row => row.room_number))
   return rows.flatMap(row => {
     const room = rooms.get(row.room_number)
-    const event = room ? storedEvent(row, room) : null
+    const event = room ? storedEvent(row, room, numbers.sealer) : null
     return event ? [event] : []
   })
 }

@@ -1,4 +1,11 @@
+import { lifetimeDays } from '../privacy/lifetimes.ts'
+import { type Lifespan, type Sealer } from '../privacy/seal.ts'
+import { accountDataName } from './account-data.ts'
 import { type Announcement } from './log-changes.ts'
+import { toDeviceName } from './to-device.ts'
+
+/** Undelivered messages are deleted after so long, and a day more for the turn of the day. */
+const toDeviceLifespan: Lifespan = { kind: 'for', lifetimeMs: (lifetimeDays.to_device_messages + 1) * 86_400_000 }
 
 /** A statement to send: named, so that each connection prepares it once. */
 export interface Query {
@@ -39,6 +46,7 @@ function lastOf<T>(rows: readonly T[], key: (row: T) => string): T[] {
 export function announcementStatements(
   size: number,
   announced: readonly { entry: NumberedAnnouncement; offset: number }[],
+  sealer: Sealer,
 ): Query[] {
   const ofKind = <Kind extends Announcement['kind']>(kind: Kind): Announced<Kind>[] =>
     announced.flatMap(({ entry, offset }) =>
@@ -51,17 +59,28 @@ export function announcementStatements(
   if (accountData.length > 0) {
     queries.push({
       name: 'log_account_data',
-      text: `INSERT INTO account_data (user_number, room_number, type, content, position)
-        SELECT usr, room, type, content, ${positionOf('ordinal')}
-        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::text[], $6::integer[]) AS new (usr, room, type, content, ordinal)
-        ON CONFLICT (user_number, room_number, type) DO UPDATE SET content = excluded.content, position = excluded.position`,
+      text: `INSERT INTO account_data (user_number, room_number, type, content, event_number, position)
+        SELECT usr, room, type, content, event, ${positionOf('ordinal')}
+        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bytea[], $6::integer[], $7::bigint[])
+          AS new (usr, room, type, content, ordinal, event)
+        ON CONFLICT (user_number, room_number, type) DO UPDATE SET content = excluded.content,
+          event_number = excluded.event_number, position = excluded.position`,
       values: [
         size,
         accountData.map(row => row.userNumber),
         accountData.map(row => row.roomNumber ?? 0),
         accountData.map(row => row.entry.type),
-        accountData.map(row => row.entry.content),
+        accountData.map(({ userNumber, roomNumber, entry }) =>
+          userNumber === null
+            ? null
+            : sealer.seal(
+                entry.content,
+                sealer.accountPlace(userNumber),
+                accountDataName(userNumber, roomNumber ?? 0, entry.type),
+              ),
+        ),
         accountData.map(row => row.offset),
+        accountData.map(row => row.entry.eventNumber ?? null),
       ],
     })
   }
@@ -103,7 +122,7 @@ export function announcementStatements(
       // A device that was deleted meanwhile gets nothing, and nobody's batch fails for it.
       text: `INSERT INTO to_device_messages (position, user_number, device_id, sender_number, type, content)
         SELECT ${positionOf('ordinal')}, usr, device, sender, type, content
-        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::text[])
+        FROM unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::bytea[])
           AS new (ordinal, usr, device, sender, type, content)
         WHERE EXISTS (SELECT FROM devices WHERE user_number = usr AND device_id = device)`,
       values: [
@@ -113,7 +132,13 @@ export function announcementStatements(
         messages.map(row => row.entry.deviceId),
         messages.map(row => row.senderNumber),
         messages.map(row => row.entry.type),
-        messages.map(row => row.entry.content),
+        messages.map(({ userNumber, entry }) =>
+          sealer.seal(
+            entry.content,
+            sealer.placeFor(toDeviceLifespan, 'to_device'),
+            toDeviceName(userNumber ?? 0, entry.deviceId),
+          ),
+        ),
       ],
     })
   }

@@ -1,6 +1,7 @@
 import { type Event } from '../protocol/event.ts'
 import { type DeviceId, type EventId, type RoomAlias, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type MediaId } from '../protocol/media-id.ts'
+import { type Lifespan } from '../privacy/seal.ts'
 import { type RoomVersionId } from '../protocol/room-versions.ts'
 import {
   type AccountDataEntry, type DeviceListEntry, type ProfileEntry, type ReceiptEntry, type RoomEntry, type SessionEntry,
@@ -50,6 +51,10 @@ export interface NewEvent {
   readonly event: Event
   /** The text that it is kept as. */
   readonly body: string
+  /** The text of its redacted form, for a state event; kept beside the other under a key of its own. */
+  readonly prunedBody: string | null
+  /** How long the text is to be readable. */
+  readonly lifespan: Lifespan
   readonly flags: number
   readonly ageTs: number
   readonly selfDestructTs: number | null
@@ -64,7 +69,7 @@ export interface NewEvent {
   readonly stateChanges: readonly (StateChange & { readonly typeNumber: number; readonly stateKeyNumber: number })[]
   readonly memberships: readonly NewMembership[]
   /** Events that this one redacts, with the pruned body that they have from now on. */
-  readonly prunes: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]
+  readonly prunes: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string; readonly lifespan: Lifespan }[] // prettier-ignore
   /** Media of this server that the event shows. */
   readonly media: readonly MediaId[]
   readonly relation: { readonly parentId: EventId; readonly relType: string } | null

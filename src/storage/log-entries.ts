@@ -71,6 +71,8 @@ export interface AccountDataEntry {
   readonly type: string
   /** JSON text of the content. */
   readonly content: string
+  /** The event that a read marker stands on. */
+  readonly eventNumber?: number
 }
 
 export interface ToDeviceEntry {

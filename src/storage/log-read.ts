@@ -1,8 +1,10 @@
 import { type DeviceId, type EventId, type UserId } from '../protocol/identifiers.ts'
+import { accountDataName } from './account-data.ts'
 import { type Database, statement } from './database.ts'
 import { eventColumns, eventJoins, type EventRow, eventsByNumber, storedEvents } from './events.ts'
 import { type LogEntry, type LogEntryKind, logKinds, type PrunedEvent, type StateChange, type StoredEvent } from './log-entries.ts' // prettier-ignore
 import { type Numbers } from './numbers.ts'
+import { toDeviceName } from './to-device.ts'
 
 interface LogRow {
   position: number
@@ -56,7 +58,7 @@ const receipts = statement<
    FROM log l JOIN receipts r ON r.room_number = l.room_number AND r.position = l.position JOIN events e USING (event_number)
    WHERE l.position > $1 AND l.position <= $2 AND l.kind = ${logKinds.receipt}`,
 )
-const accountData = statement<Span, { position: number; room_number: number; type: string; content: string }>(
+const accountData = statement<Span, { position: number; room_number: number; type: string; content: Buffer }>(
   'log_read_account_data',
   `SELECT a.position, a.room_number, a.type, a.content
    FROM log l JOIN account_data a ON a.user_number = l.user_number AND a.position = l.position
@@ -64,7 +66,7 @@ const accountData = statement<Span, { position: number; room_number: number; typ
 )
 const toDevice = statement<
   Span,
-  { position: number; device_id: string; sender_number: number; type: string; content: string }
+  { position: number; device_id: string; sender_number: number; type: string; content: Buffer }
 >(
   'log_read_to_device',
   `SELECT position, device_id, sender_number, type, content FROM to_device_messages WHERE position > $1 AND position <= $2`,
@@ -168,14 +170,17 @@ export async function readEntries(db: Database, numbers: Numbers, after: number,
         if (!data || !userId) return gone
         const roomId = data.room_number === 0 ? null : room?.roomId
         if (roomId === undefined) return gone
-        return { kind, position, userId, roomId, type: data.type, content: data.content }
+        const name = accountDataName(row.user_number ?? 0, data.room_number, data.type)
+        const content = numbers.sealer.open(data.content, name)
+        return content === null ? gone : { kind, position, userId, roomId, type: data.type, content }
       }
       case 'to_device': {
         const message = toDeviceAt.get(position)
         const sender = message && users.get(message.sender_number)
         if (!message || !sender || !userId) return gone
+        const content = numbers.sealer.open(message.content, toDeviceName(row.user_number ?? 0, message.device_id))
         // A device ID is any string.
-        return { kind, position, userId, deviceId: message.device_id as DeviceId, sender, type: message.type, content: message.content } // prettier-ignore
+        return content === null ? gone : { kind, position, userId, deviceId: message.device_id as DeviceId, sender, type: message.type, content } // prettier-ignore
       }
       case 'device_list':
       case 'session':

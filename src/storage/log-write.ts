@@ -6,7 +6,11 @@ import {
   type Query,
 } from './log-announcements.ts'
 import { type AppendOutcome, type NewEvent, type RoomChange } from './log-changes.ts'
+import { kept, type Sealer } from '../privacy/seal.ts'
+import { endingBucket, Slices } from './sealed.ts'
+import { sealOfSql } from './keyring-row.ts'
 import { eventFlags, logKinds } from './log-entries.ts'
+import { strippedStateName } from './memberships.ts'
 
 /** What one transaction of the log writes. Positions: all events, then the changes' announcements, then the others. */
 export interface Batch {
@@ -23,6 +27,7 @@ const arrayLiteral = (numbers: readonly number[]) => `{${numbers.join(',')}}`
 export function batchStatements(
   batch: Batch,
   processId: string,
+  sealer: Sealer,
 ): { queries: Query[]; size: number; headIndex: number } {
   const timeline: { event: NewEvent; change: RoomChange; offset: number }[] = []
   const outliers: { event: NewEvent; change: RoomChange }[] = []
@@ -58,17 +63,17 @@ export function batchStatements(
     text: 'UPDATE log_head SET position = position + $1 RETURNING position',
     values: [size],
   })
-  add(insertedEvents(size, timeline, outliers))
+  add(insertedEvents(size, timeline, outliers, sealer))
   add(stateChanges(size, timeline))
   add(currentState(timeline, false))
   add(currentState(timeline, true))
   add(superseded(timeline))
-  add(memberships(size, timeline))
+  add(memberships(size, timeline, sealer))
   add(relations(timeline))
   add(mediaReferences(timeline))
-  queries.push(...announcementStatements(size, announced))
+  queries.push(...announcementStatements(size, announced, sealer))
   // After the receipts, as the sweeper has it: one of the two would wait for the other while it holds what that one wants.
-  add(prunes(timeline))
+  add(prunes(timeline, sealer))
   add(announcementLogRows(size, announced))
   queries.push({
     name: 'log_notify',
@@ -159,22 +164,36 @@ function insertedEvents(
   size: number,
   timeline: readonly Placed[],
   outliers: readonly Omit<Placed, 'offset'>[],
+  sealer: Sealer,
 ): Query | null {
   const rows = [...timeline, ...outliers.map(outlier => ({ ...outlier, offset: null }))]
   if (rows.length === 0) return null
+  const bodies = new Slices()
+  const sealed = rows.map(({ event, change }) => {
+    const { eventId } = event.event
+    const place = sealer.placeFor(event.lifespan, change.roomNumber)
+    const body = bodies.add(sealer.seal(event.body, place, eventId))
+    const pruned =
+      event.prunedBody === null
+        ? null
+        : bodies.add(sealer.seal(event.prunedBody, sealer.placeFor(kept, change.roomNumber), eventId))
+    return { body, pruned, bucket: endingBucket(place) }
+  })
   return {
     name: 'log_events',
     text: `WITH new AS (
         SELECT *, ${positionOf('ordinal')} AS position
         FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
-          $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bytea[], $16::text[],
-          $17::text[], $18::bigint[])
-          AS event (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body, request_hash,
-            device, transaction, self_destruct)),
+          $9::smallint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::integer[], $15::integer[], $16::integer[],
+          $17::integer[], $18::integer[], $19::bytea[], $20::text[], $21::text[], $22::bigint[])
+          AS event (number, room, ordinal, id, type, state_key, sender, flags, depth, ts, age, snapshot, body_start, body_bytes,
+            pruned_start, pruned_bytes, bucket, request_hash, device, transaction, self_destruct)),
       kept AS (
         INSERT INTO events (event_number, room_number, position, event_id, type_number, state_key_number, sender_number,
-          flags, depth, origin_server_ts, age_ts, self_destruct_ts, snapshot_number, body)
-        SELECT number, room, position, id, type, state_key, sender, flags, depth, ts, age, self_destruct, snapshot, body FROM new),
+          flags, depth, origin_server_ts, age_ts, self_destruct_ts, snapshot_number, body, pruned, seal_bucket)
+        SELECT number, room, position, id, type, state_key, sender, flags, depth, ts, age, self_destruct, snapshot,
+          substring($23::bytea FROM body_start FOR body_bytes), substring($23::bytea FROM pruned_start FOR pruned_bytes), bucket
+        FROM new),
       answered AS (
         INSERT INTO transactions (request_hash, event_number, device_id, transaction_id)
         SELECT request_hash, number, device, transaction FROM new WHERE request_hash IS NOT NULL)
@@ -194,11 +213,16 @@ function insertedEvents(
       rows.map(({ event }) => event.event.originServerTs),
       rows.map(({ event }) => event.ageTs),
       rows.map(({ event }) => event.snapshotNumber),
-      rows.map(({ event }) => event.body),
+      sealed.map(({ body }) => body.start),
+      sealed.map(({ body }) => body.bytes),
+      sealed.map(({ pruned }) => pruned?.start ?? null),
+      sealed.map(({ pruned }) => pruned?.bytes ?? null),
+      sealed.map(({ bucket }) => bucket),
       rows.map(({ event }) => event.transaction?.requestHash ?? null),
       rows.map(({ event }) => event.transaction?.deviceId ?? null),
       rows.map(({ event }) => event.transaction?.transactionId ?? null),
       rows.map(({ event }) => event.selfDestructTs),
+      bodies.joined(),
     ],
   }
 }
@@ -274,7 +298,7 @@ function superseded(timeline: readonly Placed[]): Query | null {
   }
 }
 
-function memberships(size: number, timeline: readonly Placed[]): Query | null {
+function memberships(size: number, timeline: readonly Placed[], sealer: Sealer): Query | null {
   const last = new Map<string, Placed & { membership: NewEvent['memberships'][number] }>()
   for (const placed of timeline) {
     for (const membership of placed.event.memberships) {
@@ -287,7 +311,7 @@ function memberships(size: number, timeline: readonly Placed[]): Query | null {
     name: 'log_memberships',
     text: `INSERT INTO memberships (room_number, user_number, membership, event_number, position, stripped_state)
       SELECT room, usr, membership, event, ${positionOf('ordinal')}, stripped
-      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::text[])
+      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::bytea[])
         AS new (room, usr, membership, event, ordinal, stripped)
       ON CONFLICT (room_number, user_number) DO UPDATE SET membership = excluded.membership,
         event_number = excluded.event_number, position = excluded.position, stripped_state = excluded.stripped_state,
@@ -299,21 +323,47 @@ function memberships(size: number, timeline: readonly Placed[]): Query | null {
       rows.map(({ membership }) => membership.membership),
       rows.map(({ membership }) => membership.eventNumber),
       rows.map(({ offset }) => offset),
-      rows.map(({ membership }) => membership.strippedState),
+      rows.map(({ membership: { strippedState, userNumber }, change }) =>
+        strippedState === null
+          ? null
+          : sealer.seal(
+              strippedState,
+              sealer.accountPlace(userNumber),
+              strippedStateName(change.roomNumber, userNumber),
+            ),
+      ),
     ],
   }
 }
 
-function prunes(timeline: readonly Placed[]): Query | null {
-  const rows = timeline.flatMap(({ event }) => event.prunes.map(prune => ({ ...prune, by: event.eventNumber })))
+function prunes(timeline: readonly Placed[], sealer: Sealer): Query | null {
+  const rows = timeline.flatMap(({ event, change }) =>
+    event.prunes.map(prune => {
+      const place = sealer.placeFor(prune.lifespan, change.roomNumber)
+      const body = sealer.seal(prune.body, place, prune.eventId)
+      return { eventNumber: prune.eventNumber, body, bucket: endingBucket(place), by: event.eventNumber }
+    }),
+  )
   if (rows.length === 0) return null
   return {
     name: 'log_prunes',
-    text: `WITH pruned AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS pruned (number, body, by)),
-      shown AS (DELETE FROM media_references WHERE event_number IN (SELECT number FROM pruned))
-      UPDATE events SET body = pruned.body, flags = flags | 4, redacted_by = pruned.by
+    // What was said is gone from the table; older copies of the row can be read until its key is destroyed.
+    text: `WITH pruned AS (
+        SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::integer[], $4::bigint[]) AS pruned (number, body, bucket, by)),
+      shown AS (DELETE FROM media_references WHERE event_number IN (SELECT number FROM pruned)),
+      said AS (
+        INSERT INTO dead_seals
+        SELECT seal FROM events e CROSS JOIN LATERAL (SELECT ${sealOfSql('e.body')} AS seal) s
+        WHERE e.event_number = ANY ($1) AND seal IS NOT NULL ON CONFLICT DO NOTHING)
+      UPDATE events SET body = pruned.body, pruned = NULL, seal_bucket = pruned.bucket, flags = flags | 4,
+        redacted_by = pruned.by
       FROM pruned WHERE event_number = pruned.number`,
-    values: [rows.map(row => row.eventNumber), rows.map(row => row.body), rows.map(row => row.by)],
+    values: [
+      rows.map(row => row.eventNumber),
+      rows.map(row => row.body),
+      rows.map(row => row.bucket),
+      rows.map(row => row.by),
+    ],
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Readable } from 'node:stream'
-import { MatrixError, tooLarge } from '../errors.ts'
+import { codeOf, MatrixError, tooLarge } from '../errors.ts'
 import { type MediaStore } from './media-store.ts'
 
 /** An open file: the part of Node's `FileHandle` that the store needs. */
@@ -60,6 +60,8 @@ export function createFileStore(folder: string, files: FileSystem = nodeFileSyst
         throw error
       }
     },
+    // Files are what they are given as.
+    sealOf: () => Promise.resolve(null),
     async remove(name) {
       const path = pathOf(folder, name)
       await unlinkIfPresent(files, unfinished(path))
@@ -166,10 +168,4 @@ async function unlinkIfPresent(files: FileSystem, path: string): Promise<boolean
 function isFull(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'ENOSPC' || code === 'EDQUOT'
-}
-
-function codeOf(error: unknown): string | null {
-  // Not `instanceof Error`: system errors come from another realm in tests.
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null
-  return typeof code === 'string' ? code : null
 }

@@ -9,11 +9,13 @@ export interface MembershipRow {
   /** The log position where it came about. */
   readonly position: number
   readonly isForgotten: boolean
-  /** A JSON array of stripped state events, for invitations and knocks; else `null`. */
-  readonly strippedState: string | null
   /** The member event. */
   readonly eventNumber: number
 }
+
+/** What the stripped state of an invitation or a knock is sealed under. */
+export const strippedStateName = (roomNumber: number, userNumber: number): string =>
+  `stripped_state ${roomNumber} ${userNumber}`
 
 interface Row {
   room_id: string
@@ -21,7 +23,6 @@ interface Row {
   membership: MembershipRow['membership']
   position: number
   is_forgotten: boolean
-  stripped_state: string | null
   event_number: number
 }
 
@@ -33,12 +34,11 @@ function membershipOfRow(row: Row): MembershipRow {
     membership: row.membership,
     position: row.position,
     isForgotten: row.is_forgotten,
-    strippedState: row.stripped_state,
     eventNumber: row.event_number,
   }
 }
 
-const columns = `r.room_id, m.room_number, m.membership, m.position, m.is_forgotten, m.stripped_state, m.event_number`
+const columns = `r.room_id, m.room_number, m.membership, m.position, m.is_forgotten, m.event_number`
 
 const selectJoinedRooms = statement<[number], { room_id: string; room_number: number }>(
   'memberships_joined_rooms',

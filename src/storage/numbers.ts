@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { type RoomId, type ServerName, type UserId } from '../protocol/identifiers.ts'
+import { type Sealer } from '../privacy/seal.ts'
 import { type RoomVersion, roomVersion } from '../protocol/room-versions.ts'
 import { type Database, type Statement, statement } from './database.ts'
 
@@ -13,6 +14,8 @@ export interface RoomFacts {
 /** Translates identifiers to the numbers that stand for them in the database, and back. Numbers never change, so they are
  *  remembered; a forgotten one is read again. */
 export interface Numbers {
+  /** Opens what the rows hold, and seals what they are to hold. */
+  readonly sealer: Sealer
   /** The user's number; makes one for a user not seen before. */
   user(userId: UserId): Promise<number>
   /** Likewise for many; the answer has every one asked for. */
@@ -246,7 +249,7 @@ function required<K, V>(map: ReadonlyMap<K, V>, key: K): V {
 }
 
 /** The translator of one database. `serverName` tells local users from others. */
-export function createNumbers(db: Database, serverName: ServerName): Numbers {
+export function createNumbers(db: Database, serverName: ServerName, sealer: Sealer): Numbers {
   const users = new Dictionary<UserId>(db, 'users', 'user_number', 'user_id', names => ({
     columns: 'user_id, is_local',
     select: 'SELECT name, is_local FROM unnest($1::text[], $2::boolean[]) AS new (name, is_local)',
@@ -267,6 +270,7 @@ export function createNumbers(db: Database, serverName: ServerName): Numbers {
     snapshot: new Block(db, 'snapshot_numbers', blockSizes.snapshot),
   }
   return {
+    sealer,
     user: async userId => required(await users.numbers([userId], true), userId),
     users: userIds => users.numbers(userIds, true),
     knownUser: async userId => (await users.numbers([userId], false)).get(userId) ?? null,

@@ -114,7 +114,7 @@ class GroupCommitLog implements Log {
       })
       const rows = announcementLogRows(size, numbered)
       const moved: PositionRow[] = []
-      for (const query of announcementStatements(size, numbered)) {
+      for (const query of announcementStatements(size, numbered, this.#numbers.sealer)) {
         const written = await run<PositionRow>(tx, query)
         if (query.name === receiptsStatement) moved.push(...written)
       }
@@ -178,7 +178,7 @@ class GroupCommitLog implements Log {
     const posts = jobs.filter(job => job.kind === 'post')
     if (appends.length + posts.length === 0) return
     const batch: Batch = { changes: appends, announcements: posts.flatMap(job => job.announcements) }
-    const { queries, size, headIndex } = batchStatements(batch, this.#processId)
+    const { queries, size, headIndex } = batchStatements(batch, this.#processId, this.#numbers.sealer)
     const { head, moved } = await this.#runTransaction(queries, headIndex)
     const first = head - size + 1
 

@@ -47,5 +47,5 @@ export async function stateEventAt(
   ])
   if (typeNumber === undefined || stateKeyNumber === undefined) return null
   const row = await selectHolder.first(db.kysely, [room.roomNumber, position, typeNumber, stateKeyNumber])
-  return row && storedEvent(row, room)
+  return row && storedEvent(row, room, numbers.sealer)
 }

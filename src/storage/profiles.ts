@@ -1,24 +1,48 @@
 import { sql } from 'kysely'
+import { type Sealer } from '../privacy/seal.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type JsonValue } from '../protocol/json.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Reader, statement, type Tx } from './database.ts'
 
-const findProfile = statement<[string], { key: string; value: string }>(
+interface ProfileRow {
+  user_number: number
+  key: string
+  value: Buffer
+}
+
+const nameOf = (userNumber: number, key: string): string => `profile ${userNumber} ${key}`
+
+/** The value of a row; `undefined` if its key has been destroyed with the account. */
+function openValue(sealer: Sealer, row: ProfileRow): JsonValue | undefined {
+  const text = sealer.open(row.value, nameOf(row.user_number, row.key))
+  // The column holds JSON text that this server wrote.
+  return text === null ? undefined : (JSON.parse(text) as JsonValue)
+}
+
+const findProfile = statement<[string], ProfileRow>(
   'profile',
-  `SELECT p.key, p.value FROM profiles p JOIN users u USING (user_number) WHERE u.user_id = $1 ORDER BY p.key`,
+  `SELECT p.user_number, p.key, p.value FROM profiles p JOIN users u USING (user_number) WHERE u.user_id = $1 ORDER BY p.key`,
 )
 
 /** Everything in a user's profile, by key; empty when nothing is. */
-export async function profileOf(reader: Reader, userId: UserId): Promise<ReadonlyMap<string, JsonValue>> {
+export async function profileOf(
+  reader: Reader,
+  sealer: Sealer,
+  userId: UserId,
+): Promise<ReadonlyMap<string, JsonValue>> {
   const rows = await findProfile.run(reader, [userId])
-  // The column holds JSON text that this server wrote.
-  return new Map(rows.map(row => [row.key, JSON.parse(row.value) as JsonValue]))
+  return new Map(
+    rows.flatMap(row => {
+      const value = openValue(sealer, row)
+      return value === undefined ? [] : [[row.key, value] as const]
+    }),
+  )
 }
 
-const findNames = statement<[readonly string[]], { user_id: string; key: string; value: string }>(
+const findNames = statement<[readonly string[]], ProfileRow & { user_id: string }>(
   'profile_names',
-  `SELECT u.user_id, p.key, p.value FROM profiles p JOIN users u USING (user_number)
+  `SELECT u.user_id, p.user_number, p.key, p.value FROM profiles p JOIN users u USING (user_number)
    WHERE u.user_id = ANY($1) AND p.key IN ('displayname', 'avatar_url')`,
 )
 
@@ -31,6 +55,7 @@ export interface ProfileNames {
 /** Display names and avatars of many users; those with neither are left out. */
 export async function profileNamesOf(
   reader: Reader,
+  sealer: Sealer,
   userIds: readonly UserId[],
 ): Promise<ReadonlyMap<UserId, ProfileNames>> {
   const names = new Map<UserId, { displayname: string | null; avatarUrl: string | null }>()
@@ -38,8 +63,7 @@ export async function profileNamesOf(
   for (const row of await findNames.run(reader, [userIds])) {
     // The column holds nothing but user IDs that were parsed before they were inserted.
     const userId = row.user_id as UserId
-    // As in `profileOf`.
-    const value = JSON.parse(row.value) as JsonValue
+    const value = openValue(sealer, row)
     if (typeof value !== 'string') continue
     const entry = names.get(userId) ?? { displayname: null, avatarUrl: null }
     if (row.key === 'displayname') entry.displayname = value
@@ -49,36 +73,46 @@ export async function profileNamesOf(
   return names
 }
 
+async function fieldsOf(reader: Reader, sealer: Sealer, userNumber: number): Promise<Map<string, string>> {
+  const rows = await reader.selectFrom('profiles').selectAll().where('user_number', '=', userNumber).execute()
+  return new Map(
+    rows.flatMap(row => {
+      const text = sealer.open(row.value, nameOf(userNumber, row.key))
+      return text === null ? [] : [[row.key, text] as const]
+    }),
+  )
+}
+
 /** Bytes of the user's profile, keys and JSON values, without the field `except`. */
-export async function profileBytes(reader: Reader, userNumber: number, except: string): Promise<number> {
-  const row = await reader
-    .selectFrom('profiles')
-    .select(sql<number>`coalesce(sum(octet_length(key) + octet_length(value)), 0)::bigint`.as('bytes'))
-    .where('user_number', '=', userNumber)
-    .where('key', '<>', except)
-    .executeTakeFirstOrThrow()
-  return row.bytes
+export async function profileBytes(
+  reader: Reader,
+  sealer: Sealer,
+  userNumber: number,
+  except: string,
+): Promise<number> {
+  const others = [...(await fieldsOf(reader, sealer, userNumber))].filter(([key]) => key !== except)
+  return others.reduce((sum, [key, text]) => sum + Buffer.byteLength(key) + Buffer.byteLength(text), 0)
 }
 
 /** Sets one field, in which these media of the server are shown. Returns false if it had that value already. */
 export async function putProfileField(
   tx: Tx,
+  sealer: Sealer,
   userNumber: number,
   key: string,
   value: JsonValue,
   media: readonly MediaId[],
 ): Promise<boolean> {
   const text = JSON.stringify(value)
-  const result = await tx
+  if ((await fieldsOf(tx, sealer, userNumber)).get(key) === text) return false
+  const sealed = sealer.seal(text, sealer.accountPlace(userNumber), nameOf(userNumber, key))
+  await tx
     .insertInto('profiles')
-    .values({ user_number: userNumber, key, value: text })
-    .onConflict(conflict =>
-      conflict.columns(['user_number', 'key']).doUpdateSet({ value: text }).where('profiles.value', '<>', text),
-    )
-    .executeTakeFirst()
-  const hasChanged = result.numInsertedOrUpdatedRows === 1n
-  if (hasChanged) await showInProfile(tx, userNumber, key, media)
-  return hasChanged
+    .values({ user_number: userNumber, key, value: sealed })
+    .onConflict(conflict => conflict.columns(['user_number', 'key']).doUpdateSet({ value: sealed }))
+    .execute()
+  await showInProfile(tx, userNumber, key, media)
+  return true
 }
 
 /** What the field shows from now on, of the user's own uploads. A field that is removed takes its references with it. */

@@ -57,7 +57,7 @@ export async function loadHead(db: Database, numbers: Numbers, roomId: RoomId): 
       const { rows: stateRows } = await sql<EventRow>`SELECT ${sql.raw(eventColumns)} FROM current_state c
         JOIN events e ON e.event_number = c.event_number ${sql.raw(eventJoins)}
         WHERE c.room_number = ${facts.roomNumber}`.execute(tx)
-      const read = (rows: readonly EventRow[]) => rows.flatMap(row => storedEvent(row, facts) ?? [])
+      const read = (rows: readonly EventRow[]) => rows.flatMap(row => storedEvent(row, facts, numbers.sealer) ?? [])
       return {
         facts,
         retentionOverride: await retentionOverrideOf(tx, facts.roomNumber),
@@ -118,7 +118,7 @@ export async function stateHoldings(
     WHERE c.room_number = ${room.roomNumber} AND c.type_number = ${typeNumber} AND c.state_key_number = ${stateKeyNumber}
     ORDER BY c.position`.execute(db.kysely)
   return rows.map(row => {
-    const event = row.event_number === null ? null : storedEvent(row, room)
+    const event = row.event_number === null ? null : storedEvent(row, room, numbers.sealer)
     return { position: row.changed, eventId: event?.event.eventId ?? null, event }
   })
 }
@@ -141,7 +141,7 @@ export async function previousState(
   const rooms = await numbers.rooms(rows.map(row => row.room_number))
   for (const row of rows) {
     const room = rooms.get(row.room_number)
-    const event = room && storedEvent(row, room)
+    const event = room && storedEvent(row, room, numbers.sealer)
     if (event) previous.set(row.successor, event)
   }
   return previous

@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
 import { type EventId, type RoomId } from '../protocol/identifiers.ts'
+import { kept, keptBucket, type Sealer } from '../privacy/seal.ts'
 import { type Reader, statement, type Tx } from './database.ts'
+import { sealOfSql } from './keyring-row.ts'
 import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.ts'
 import { eventFlags, logKinds, type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
@@ -142,9 +144,9 @@ export interface Sweeping {
   readonly roomNumber: number
   readonly events: readonly ExpiredEvent[]
   /** The texts of those that stay, pruned. The others are deleted. */
-  readonly pruned: readonly { readonly eventNumber: number; readonly body: string }[]
-  /** Texts of `m.fully_read` markers on the events. */
-  readonly markers: readonly string[]
+  readonly pruned: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]
+  /** The newest bucket whose keys die soon of themselves: those of later ones are to be destroyed one by one. */
+  readonly passingBucket: number
 }
 
 /** How long the sweeper waits for a lock: it gives way before Postgres looks for a deadlock, so that no sender waits for it. */
@@ -155,26 +157,34 @@ const lockTimeoutMs = 200
  * markers, transaction IDs, relations, entries of the log, references of redactions, snapshots of the state that nothing else
  * refers to. The transaction must be of the isolation level repeatable read, so that what was found is what is deleted.
  */
-export async function forgetEvents(tx: Tx, { roomNumber, events, pruned, markers }: Sweeping): Promise<void> {
+export async function forgetEvents(
+  tx: Tx,
+  sealer: Sealer,
+  { roomNumber, events, pruned, passingBucket }: Sweeping,
+): Promise<void> {
   const numbers = events.map(event => event.eventNumber)
   const ids = events.map(event => event.eventId)
   const positions = events.flatMap(({ position }) => (position !== null && position > 0 ? [position] : []))
-  const kept = new Set(pruned.map(event => event.eventNumber))
-  const deleted = events.filter(event => !kept.has(event.eventNumber))
+  const staying = new Set(pruned.map(event => event.eventNumber))
+  const deleted = events.filter(event => !staying.has(event.eventNumber))
 
   await sql`SELECT set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(tx)
   // Account data, receipts, events: in the order in which the log's own transactions lock them.
-  await sql`DELETE FROM account_data WHERE room_number = ${roomNumber} AND type = 'm.fully_read' AND content = ANY(${markers})
-    AND hashtextextended(content, 0) IN (SELECT hashtextextended(text, 0) FROM unnest(${markers}::text[]) AS marker (text))`.execute(tx) // prettier-ignore
+  await sql`DELETE FROM account_data WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM receipts WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM transactions WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE parent_id = ANY(${ids})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE child_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM log WHERE position = ANY(${positions}) AND kind = ${logKinds.event}`.execute(tx)
   await sql`UPDATE events SET redacted_by = NULL WHERE redacted_by = ANY(${numbers})`.execute(tx)
-  await sql`UPDATE events SET body = stub.body, flags = flags | ${eventFlags.redacted}, redacted_by = NULL
-    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${pruned.map(event => event.body)}::text[])
-      AS stub (number, body)
+  await sql`INSERT INTO dead_seals SELECT seal FROM events e
+    CROSS JOIN LATERAL (SELECT unnest(ARRAY[${sql.raw(sealOfSql('e.body'))}, ${sql.raw(sealOfSql('e.pruned'))}]) AS seal) s
+    WHERE e.event_number = ANY(${numbers}) AND coalesce(e.seal_bucket, ${keptBucket}) > ${passingBucket} AND seal IS NOT NULL
+    ON CONFLICT DO NOTHING`.execute(tx)
+  const stubs = pruned.map(({ eventId, body }) => sealer.seal(body, sealer.placeFor(kept, roomNumber), eventId))
+  await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted},
+      redacted_by = NULL
+    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
     WHERE event_number = stub.number`.execute(tx)
   await sql`DELETE FROM events WHERE event_number = ANY(${deleted.map(event => event.eventNumber)})`.execute(tx)
   const bases = await forgetSnapshots(tx, deleted.flatMap(event => event.snapshotNumber ?? [])) // prettier-ignore
@@ -191,4 +201,48 @@ async function forgetSnapshots(tx: Tx, snapshotNumbers: readonly number[]): Prom
       AND NOT EXISTS (SELECT FROM state_snapshots d WHERE d.base_number = s.snapshot_number)
     RETURNING s.base_number`.execute(tx)
   return rows.flatMap(row => row.base_number ?? [])
+}
+
+/** An event whose key is about to die though it lives on: its room's messages live longer now than when it came. */
+export interface Survivor {
+  readonly eventNumber: number
+  readonly eventId: EventId
+  readonly roomNumber: number
+  readonly roomId: RoomId
+  readonly ageTs: number
+  readonly body: Buffer
+}
+
+/** Up to `limit` events whose keys die with the buckets up to this one, locked against changes. */
+export async function eventsSealedThrough(tx: Tx, bucket: number, limit: number): Promise<Survivor[]> {
+  const rows = await tx
+    .selectFrom('events as e')
+    .innerJoin('rooms as r', 'r.room_number', 'e.room_number')
+    .select(['e.event_number', 'e.event_id', 'e.room_number', 'r.room_id', 'e.age_ts', 'e.body'])
+    .where('e.seal_bucket', '<=', bucket)
+    .orderBy('e.seal_bucket')
+    .limit(limit)
+    .forUpdate('e')
+    .execute()
+  return rows.map(row => ({
+    eventNumber: row.event_number,
+    // The columns hold nothing but identifiers that were parsed before they were inserted.
+    eventId: row.event_id as EventId,
+    roomNumber: row.room_number,
+    roomId: row.room_id as RoomId,
+    ageTs: row.age_ts,
+    body: row.body,
+  }))
+}
+
+/** Puts bodies that were sealed anew in place of those before. `bucket` null: the key has no end of its own. */
+export async function replaceBodies(
+  tx: Tx,
+  bodies: readonly { readonly eventNumber: number; readonly body: Buffer; readonly bucket: number | null }[],
+): Promise<void> {
+  if (bodies.length === 0) return
+  await sql`UPDATE events SET body = new.body, seal_bucket = new.bucket
+    FROM unnest(${bodies.map(each => each.eventNumber)}::bigint[], ${bodies.map(each => each.body)}::bytea[],
+      ${bodies.map(each => each.bucket)}::integer[]) AS new (number, body, bucket)
+    WHERE event_number = new.number`.execute(tx)
 }

@@ -1,6 +1,9 @@
+import { type Sealer } from '../privacy/seal.ts'
 import { type Reader, statement } from './database.ts'
+import { accountDataName } from './account-data.ts'
 import { eventsByNumber } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
+import { strippedStateName } from './memberships.ts'
 import { type Numbers } from './numbers.ts'
 
 const ownMembers = statement<
@@ -41,7 +44,7 @@ export async function ownMemberChanges(
   }))
 }
 
-const strippedStates = statement<[number, readonly number[]], { room_number: number; stripped_state: string | null }>(
+const strippedStates = statement<[number, readonly number[]], { room_number: number; stripped_state: Buffer | null }>(
   'sync_stripped_states',
   'SELECT room_number, stripped_state FROM memberships WHERE user_number = $1 AND room_number = ANY($2)',
 )
@@ -49,12 +52,15 @@ const strippedStates = statement<[number, readonly number[]], { room_number: num
 /** What an invited or knocking user may know of the rooms, as JSON text, by room number. */
 export async function strippedStatesOf(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   roomNumbers: readonly number[],
 ): Promise<Map<number, string>> {
   if (roomNumbers.length === 0) return new Map()
   const rows = await strippedStates.run(reader, [userNumber, roomNumbers])
-  return new Map(rows.map(row => [row.room_number, row.stripped_state ?? '[]']))
+  const opened = (row: (typeof rows)[number]) =>
+    row.stripped_state && sealer.open(row.stripped_state, strippedStateName(row.room_number, userNumber))
+  return new Map(rows.map(row => [row.room_number, opened(row) ?? '[]']))
 }
 
 const forgotten = statement<[number, readonly number[]], { room_number: number }>(
@@ -127,7 +133,7 @@ export async function heroesOf(
 
 const accountDataSince = statement<
   [number, number, number],
-  { room_number: number; type: string; content: string; position: number }
+  { room_number: number; type: string; content: Buffer; position: number }
 >(
   'sync_account_data',
   `SELECT room_number, type, content, position FROM account_data
@@ -141,19 +147,31 @@ export interface AccountDataItem {
   readonly content: string
 }
 
+function opened(
+  sealer: Sealer,
+  userNumber: number,
+  rows: readonly { room_number: number; type: string; content: Buffer }[],
+): AccountDataItem[] {
+  return rows.flatMap(({ room_number: roomNumber, type, content: sealed }) => {
+    const content = sealer.open(sealed, accountDataName(userNumber, roomNumber, type))
+    return content === null ? [] : [{ roomNumber, type, content }]
+  })
+}
+
 /** The user's account data that changed after a position, up to another. */
 export async function changedAccountData(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   span: { readonly after: number; readonly upTo: number },
 ): Promise<AccountDataItem[]> {
   const rows = await accountDataSince.run(reader, [userNumber, span.after, span.upTo])
-  return rows.map(row => ({ roomNumber: row.room_number, type: row.type, content: row.content }))
+  return opened(sealer, userNumber, rows)
 }
 
 const roomAccountData = statement<
   [number, readonly number[], number],
-  { room_number: number; type: string; content: string }
+  { room_number: number; type: string; content: Buffer }
 >(
   'sync_room_account_data',
   `SELECT room_number, type, content FROM account_data
@@ -163,13 +181,14 @@ const roomAccountData = statement<
 /** All of the user's account data of the rooms, up to a position. */
 export async function accountDataIn(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   roomNumbers: readonly number[],
   upTo: number,
 ): Promise<AccountDataItem[]> {
   if (roomNumbers.length === 0) return []
   const rows = await roomAccountData.run(reader, [userNumber, roomNumbers, upTo])
-  return rows.map(row => ({ roomNumber: row.room_number, type: row.type, content: row.content }))
+  return opened(sealer, userNumber, rows)
 }
 
 const lastChanges = statement<[readonly number[], number, number], { room_number: number }>(

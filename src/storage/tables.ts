@@ -6,6 +6,12 @@ export interface Tables {
     only_row: Generated<boolean>
     server_name: string
     created_on: Generated<string>
+    keyring_id: string | null
+    keyring_serial: Generated<number>
+    next_chunk: Generated<number>
+  }
+  dead_seals: {
+    seal: Buffer
   }
   log_head: {
     only_row: Generated<boolean>
@@ -54,7 +60,7 @@ export interface Tables {
   devices: {
     user_number: number
     device_id: string
-    display_name: string | null
+    display_name: Buffer | null
     last_seen_on: Generated<string>
   }
   access_tokens: {
@@ -106,19 +112,20 @@ export interface Tables {
   profiles: {
     user_number: number
     key: string
-    value: string
+    value: Buffer
   }
   filters: {
     user_number: number
     filter_number: number
-    body: string
+    body: Buffer
   }
   account_data: {
     user_number: number
     room_number: Generated<number>
     type: string
-    content: string
+    content: Buffer
     position: number
+    event_number: number | null
   }
   rooms: {
     room_number: number
@@ -154,7 +161,9 @@ export interface Tables {
     self_destruct_ts: number | null
     snapshot_number: number | null
     redacted_by: number | null
-    body: string
+    body: Buffer
+    seal_bucket: number | null
+    pruned: Buffer | null
   }
   superseded_state: {
     event_number: number
@@ -193,7 +202,7 @@ export interface Tables {
     event_number: number
     position: number
     is_forgotten: Generated<boolean>
-    stripped_state: string | null
+    stripped_state: Buffer | null
   }
   event_relations: {
     parent_id: string
@@ -228,7 +237,7 @@ export interface Tables {
     device_id: string
     sender_number: number
     type: string
-    content: string
+    content: Buffer
     sent_on: Generated<string>
   }
   device_keys: {

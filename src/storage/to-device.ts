@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { type Sealer } from '../privacy/seal.ts'
 import { type DeviceId } from '../protocol/identifiers.ts'
 import { type Reader, statement, type Tx } from './database.ts'
 
@@ -12,9 +13,12 @@ export interface PendingMessage {
   readonly content: string
 }
 
+/** What messages to a device are sealed under. */
+export const toDeviceName = (userNumber: number, deviceId: string): string => `to_device ${userNumber} ${deviceId}`
+
 const pending = statement<
   [number, string, number, number],
-  { position: number; sender_number: number; type: string; content: string }
+  { position: number; sender_number: number; type: string; content: Buffer }
 >(
   'to_device_pending',
   `SELECT position, sender_number, type, content FROM to_device_messages
@@ -24,18 +28,20 @@ const pending = statement<
 /** The first messages that wait for a device, at positions up to and including `upTo`, oldest first. */
 export async function pendingFor(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   deviceId: DeviceId,
   upTo: number,
   limit: number,
 ): Promise<PendingMessage[]> {
   const rows = await pending.run(reader, [userNumber, deviceId, upTo, limit])
-  return rows.map(row => ({
-    position: row.position,
-    senderNumber: row.sender_number,
-    type: row.type,
-    content: row.content,
-  }))
+  const name = toDeviceName(userNumber, deviceId)
+  return rows.flatMap(row => {
+    const content = sealer.open(row.content, name)
+    return content === null
+      ? []
+      : [{ position: row.position, senderNumber: row.sender_number, type: row.type, content }]
+  })
 }
 
 /** Deletes what a device has received: its messages at positions up to and including `through`. */

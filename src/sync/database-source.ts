@@ -34,7 +34,8 @@ export function databaseSource(
     bulk,
     entries: null,
     stays: others => staysOf(ctx, caller, after, to, withLeft, others),
-    accountData: () => changedAccountData(reader, caller.userNumber, { after: after ?? 0, upTo: to }),
+    accountData: () =>
+      changedAccountData(reader, ctx.numbers.sealer, caller.userNumber, { after: after ?? 0, upTo: to }),
     newestEvents: (spans, limit) => newestEvents(bulk, numbers, spans, limit),
     stateChanges: spans => stateChangesWithin(bulk, numbers, spans),
     receipts: spans => changedReceipts(bulk, spans, caller.userNumber),

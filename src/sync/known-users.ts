@@ -95,13 +95,13 @@ export class KnownUsers {
   }
 
   async #read(userId: UserId, userNumber: number): Promise<KnownUser> {
-    const { db, log } = this.#ctx
+    const { db, log, numbers } = this.#ctx
     const user = new KnownUser(userId, userNumber)
     this.#arriving.set(userId, user)
     const ignoredBefore = user.ignored
     const [memberships, ignored] = await Promise.all([
       membershipsOf(db.kysely, userNumber),
-      accountDataOf(db.kysely, userNumber, globalRoomNumber, ignoredUsersType),
+      accountDataOf(db.kysely, numbers.sealer, userNumber, globalRoomNumber, ignoredUsersType),
     ])
     // The database may be ahead of the entries that were applied here: wait for them, so that nothing is known too early.
     const newest = memberships.reduce((position, row) => Math.max(position, row.position), 0)

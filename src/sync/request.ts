@@ -47,7 +47,7 @@ async function keptFilter(ctx: Context, userNumber: number, name: string): Promi
   const key = `${userNumber} ${Number(name)}`
   const known = keptFilters(ctx).get(key)
   if (known !== undefined) return known
-  const text = await filterOf(ctx.db.kysely, userNumber, Number(name))
+  const text = await filterOf(ctx.db.kysely, ctx.numbers.sealer, userNumber, Number(name))
   if (text !== null) keptFilters(ctx).set(key, text)
   return text
 }

@@ -86,7 +86,7 @@ describe('messages to a device', () => {
     // Nobody is told of a row that did not come through the log: that it is not found shows that nobody looked.
     await ctx.db.pool.query(
       `INSERT INTO to_device_messages (position, user_number, device_id, sender_number, type, content)
-       VALUES ($1, $2, 'D', $3, 'm.test', '{"label":"unseen"}')`,
+       VALUES ($1, $2, 'D', $3, 'm.test', '\\x00' || '{"label":"unseen"}'::bytea)`,
       [messages[0]?.position, bob.userNumber, alice.userNumber],
     )
     expect(await labels(bob)).toEqual([[], false])
@@ -129,8 +129,8 @@ describe('messages to a device', () => {
     }
     await send(alice, bob, 'from alice too')
     const { rows } = await ctx.db.pool.query(
-      `SELECT count(*) AS n, count(*) FILTER (WHERE content LIKE '%alice%') AS alice FROM to_device_messages WHERE user_number = $1`,
-      [bob.userNumber],
+      `SELECT count(*) AS n, count(*) FILTER (WHERE sender_number = $2) AS alice FROM to_device_messages WHERE user_number = $1`,
+      [bob.userNumber, alice.userNumber],
     )
     expect(rows).toEqual([{ n: queueLimit, alice: 2 }])
   })

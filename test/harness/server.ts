@@ -67,6 +67,9 @@ const testSettings: TestSettings = {
   database: { pool_size: 4 },
 }
 
+/** For tests that look at what stands in the tables. */
+export const plainly: TestSettings = { sealing: { enabled: false } }
+
 let contract: Contract | null | undefined
 
 /** The specification, parsed once in a test file. */

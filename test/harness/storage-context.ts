@@ -10,6 +10,7 @@ import { systemRandom } from '../../src/random.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { createNumbers } from '../../src/storage/numbers.ts'
 import { openLog } from '../../src/storage/open-log.ts'
+import { testSealer, testTree } from './sealer.ts'
 import { testDatabase, type TestDatabase } from './database.ts'
 import { TestClock } from './clock.ts'
 
@@ -30,7 +31,7 @@ export async function storageContext(shared?: TestDatabase): Promise<StorageCont
   if (!loaded.ok) throw new Error('the default settings are not valid')
   const clock = new TestClock()
   const db = openDatabase(database.connection, silentLogger)
-  const numbers = createNumbers(db, serverName)
+  const numbers = createNumbers(db, serverName, testSealer())
   const log = await openLog({
     db,
     numbers,
@@ -49,8 +50,17 @@ export async function storageContext(shared?: TestDatabase): Promise<StorageCont
     db,
     log,
     numbers,
+    keyring: {
+      get tree() {
+        return testTree
+      },
+      takeChunk: () => 0,
+      destroy: refuse,
+      refresh: refuse,
+      status: () => ({ place: 'memory', nodes: testTree.size, serial: 0 }),
+    },
     signingKey: signingKeyFromSeed(randomBytes(32), 'ed25519:test'),
-    mediaStore: { write: refuse, read: refuse, remove: refuse },
+    mediaStore: { write: refuse, read: refuse, remove: refuse, sealOf: refuse },
     limiter: createLimiter(clock, defaultLimits, false),
     remote: {
       enabled: false,

@@ -5,7 +5,7 @@ import { type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
 import { sweep } from '../../src/retention/sweeper.ts'
 import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
-import { startTestServer, type TestServer } from '../harness/server.ts'
+import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
 
 const hour = 3_600_000
 
@@ -14,7 +14,7 @@ let alice: Person
 let bob: Person
 beforeAll(async () => {
   // No loops: nothing is swept unless a test says so.
-  server = await startTestServer({ loops: [] })
+  server = await startTestServer({ loops: [], settings: plainly })
   alice = await register(server)
   bob = await register(server)
 })

@@ -49,7 +49,9 @@ describe('a user with a new name', () => {
     await bob.join(left)
     await bob.leave(left)
     const userNumber = await server.ctx.numbers.user(idOf(bob))
-    await transaction(server.ctx.db, tx => putProfileField(tx, userNumber, 'displayname', 'Robert', []))
+    await transaction(server.ctx.db, tx =>
+      putProfileField(tx, server.ctx.numbers.sealer, userNumber, 'displayname', 'Robert', []),
+    )
     await propagateProfile(server.ctx, idOf(bob))
     for (const room of rooms) {
       expect(await membership(bob, room)).toEqual({ membership: 'join', displayname: 'Robert' })

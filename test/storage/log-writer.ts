@@ -3,6 +3,7 @@
  * output `{ "ready": true }`, then one `{ "acked": [writer, number, position] }` for each durable write.
  *   node log-writer.ts <database URL> <name> <writers> <writes of each>
  */
+import { testSealer } from '../harness/sealer.ts'
 import { systemClock } from '../../src/clock.ts'
 import { silentLogger } from '../../src/log.ts'
 import { parseServerName, type ServerName, type UserId } from '../../src/protocol/identifiers.ts'
@@ -12,7 +13,8 @@ import { openLog } from '../../src/storage/open-log.ts'
 
 const [url = '', name = '', writers = '1', writes = '1'] = process.argv.slice(2)
 const db = openDatabase({ url }, silentLogger)
-const numbers = createNumbers(db, parseServerName('test.example') as ServerName) // It is one.
+// What it writes is read by another process, which has other keys. The server name is one.
+const numbers = createNumbers(db, parseServerName('test.example') as ServerName, testSealer(false))
 const log = await openLog({ db, numbers, clock: systemClock, logger: silentLogger, newEpoch: name, processId: name })
 const tell = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`)
 

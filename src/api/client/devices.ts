@@ -12,7 +12,7 @@ export const getDevices = endpoint({
   auth: 'guest',
   limit: 'light',
   handle: async (ctx, { caller }) => {
-    const devices = await devicesOf(ctx.db.kysely, caller.userNumber)
+    const devices = await devicesOf(ctx.db.kysely, ctx.numbers.sealer, caller.userNumber)
     return { devices: devices.map(deviceAnswer) }
   },
 })
@@ -25,7 +25,7 @@ export const getDevice = endpoint({
   limit: 'light',
   params: { deviceId },
   handle: async (ctx, { caller, params }) => {
-    const device = await deviceOf(ctx.db.kysely, caller.userNumber, params.deviceId)
+    const device = await deviceOf(ctx.db.kysely, ctx.numbers.sealer, caller.userNumber, params.deviceId)
     if (!device) throw notFound('There is no such device')
     return deviceAnswer(device)
   },
@@ -40,7 +40,7 @@ export const putDevice = endpoint({
   params: { deviceId },
   body: Type.Object({ display_name: Type.Optional(Type.String()) }),
   handle: async (ctx, { caller, params, body }) => {
-    const device = await deviceOf(ctx.db.kysely, caller.userNumber, params.deviceId)
+    const device = await deviceOf(ctx.db.kysely, ctx.numbers.sealer, caller.userNumber, params.deviceId)
     if (!device) throw notFound('There is no such device')
     if (body.display_name !== undefined) await nameDevice(ctx, caller, params.deviceId, body.display_name)
     return {}

@@ -166,7 +166,7 @@ export const accountTables: Inventory<AccountTables> = {
     columns: {
       user_number: userNumber,
       key: personal('The name of the field.'),
-      value: personal('What it says.'),
+      value: personal('What it says, sealed.'),
     },
   },
   filters: {
@@ -178,7 +178,7 @@ export const accountTables: Inventory<AccountTables> = {
     columns: {
       user_number: userNumber,
       filter_number: plain('What the client asks for it by.'),
-      body: personal('The filter.'),
+      body: personal('The filter, sealed.'),
     },
   },
   account_data: {
@@ -191,8 +191,9 @@ export const accountTables: Inventory<AccountTables> = {
       user_number: userNumber,
       room_number: personal('The room that it is about.'),
       type: personal('What kind of thing it is.'),
-      content: personal('The thing.'),
+      content: personal('The thing, sealed.'),
       position: logPosition,
+      event_number: personal('The event that a read marker stands on.'),
     },
   },
 }

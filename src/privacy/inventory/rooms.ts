@@ -80,7 +80,9 @@ export const roomTables: Inventory<RoomTables> = {
       self_destruct_ts: personal('When its sender wants it gone, where they say so.'),
       snapshot_number: plain('The room’s state after it.'),
       redacted_by: plain('The event that redacted it.'),
-      body: personal('The event itself.'),
+      body: personal('The event itself, sealed.'),
+      seal_bucket: plain('The hour in which the key of the body dies.'),
+      pruned: personal('What a redaction would leave of an event that sets the room’s state, sealed.'),
     },
   },
   superseded_state: {
@@ -151,7 +153,7 @@ export const roomTables: Inventory<RoomTables> = {
       event_number: eventNumber,
       position: logPosition,
       is_forgotten: personal('Whether the user wants to hear no more of it.'),
-      stripped_state: personal('What one who is invited is told of the room, the inviting user among it.'),
+      stripped_state: personal('What one who is invited is told of the room, the inviting user among it; sealed.'),
     },
   },
   event_relations: {

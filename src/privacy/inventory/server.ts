@@ -1,7 +1,7 @@
 import { lifetimeDays } from '../lifetimes.ts'
 import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
 
-type ServerTable = 'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
+type ServerTable = 'dead_seals' |'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
 
 /** What the server keeps of itself: its name, its log, its schema. */
 export const serverTables: Inventory<ServerTable> = {
@@ -13,7 +13,16 @@ export const serverTables: Inventory<ServerTable> = {
       only_row: plain('Keeps the table to one row.'),
       server_name: plain('The name in the identifiers of its users and rooms.'),
       created_on: plain('The day of the first start.'),
+      keyring_id: plain('Names the keyring that opens what is sealed.'),
+      keyring_serial: plain('How often that was written, so that an older copy of it is known for one.'),
+      next_chunk: plain('How far its keys are handed out.'),
     },
+  },
+  dead_seals: {
+    purpose: 'Which keys are to be destroyed: of what was deleted, redacted or replaced.',
+    whose: 'nobody',
+    lifetime: 'until used',
+    columns: { seal: plain('Where the key stands in the keyring.') },
   },
   schema_migrations: {
     purpose: 'The changes of the schema that were applied.',

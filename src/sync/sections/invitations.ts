@@ -22,7 +22,7 @@ export async function invitationTexts(sync: Sync, stays: readonly Stay[]): Promi
   const pending = stays.filter(stay => stay.membership === 'invite' || stay.membership === 'knock')
   const wanted = pending.filter(stay => includesRoom(filter.room, stay.roomId))
   if (wanted.length === 0) return { invite: new Map(), knock: new Map() }
-  const stripped = await strippedStatesOf(source.reader, caller.userNumber, wanted.map(stay => stay.roomNumber)) // prettier-ignore
+  const stripped = await strippedStatesOf(source.reader, sync.ctx.numbers.sealer, caller.userNumber, wanted.map(stay => stay.roomNumber)) // prettier-ignore
   const senders = sync.ignored.size === 0 ? null : await inviters(sync)
   const invite = new Map<string, string>()
   const knock = new Map<string, string>()

@@ -109,7 +109,7 @@ export async function roomTexts(sync: Sync, stays: readonly Stay[]): Promise<Roo
   const fresh = since === null ? [] : joined.filter(({ work }) => work.isFull).map(each => each.roomNumber)
   const accountData = groupByRoom([
     ...sync.accountData.filter(item => !fresh.includes(item.roomNumber)),
-    ...(await accountDataIn(source.reader, caller.userNumber, fresh, source.to)),
+    ...(await accountDataIn(source.reader, ctx.numbers.sealer, caller.userNumber, fresh, source.to)),
   ])
   const heads = joined.map(({ work }) => work.head)
   const counts = await unreadCounts(ctx, source, caller, sync.ignored, heads)

@@ -1,0 +1,128 @@
+import { unavailable } from '../../errors.ts'
+import { describeError, type Logger } from '../../log.ts'
+import { type Random } from '../../random.ts'
+import { type Database, transaction, type Tx } from '../../storage/database.ts'
+import { lockKeyring, noteKeyring, skipUserNumbers } from '../../storage/keyring-row.ts'
+import { type KeyTree } from './key-tree.ts'
+import {
+  decodeKeyring, type Destruction, encodeKeyring, type Keyring, KeyringError, newKeyring, withoutKeys,
+} from './keyring.ts' // prettier-ignore
+import { type KeyringStore } from './store.ts'
+
+/** How many chunks a process takes at a time: enough for a million values. */
+const blockSize = 4_096
+
+/** The keyring of a running server. */
+export interface OpenKeyring {
+  /** The keys that are alive, as this process knows. */
+  readonly tree: KeyTree
+  /** A chunk that nobody was given. Throws 503 when the store has not handed out new ones yet. */
+  takeChunk(): number
+  /** Destroys keys for good; when it resolves, no copy of the database can be opened with them. Throws `KeyringError`. */
+  destroy(destruction: Destruction): Promise<void>
+  /** Learns what other processes destroyed. */
+  refresh(): Promise<void>
+  /** For the operator: where it is, how large, how often it was written. */
+  status(): { readonly place: string; readonly nodes: number; readonly serial: number }
+}
+
+export interface KeyringOptions {
+  readonly db: Database
+  readonly store: KeyringStore
+  readonly serverName: string
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/**
+ * Opens the keyring that the database belongs with; an empty database gets a new one. Throws `KeyringError` when it is
+ * missing, is another's, or is an older copy than the database has seen: the server must not start then, since what it
+ * would seal or destroy could not be made good.
+ */
+export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring> {
+  const { db, store, logger } = options
+  let keyring: Keyring
+  let block = { next: 0, end: 0 }
+  let refilling: Promise<void> | null = null
+
+  /** Reads, changes and writes the keyring while no other process does. */
+  const change = async (work: (current: Keyring) => Keyring): Promise<Keyring> =>
+    transaction(db, async tx => {
+      const next = work(await current(tx, options))
+      const written = { ...next, serial: next.serial + 1 }
+      // The database may never be ahead of the keyring: what it then refers to could not be opened.
+      await store.write(encodeKeyring(written))
+      await noteKeyring(tx, { keyringId: written.id, serial: written.serial, nextChunk: written.nextChunk })
+      if (written.lastErased > 0) await skipUserNumbers(tx, written.lastErased)
+      return written
+    })
+
+  const refill = async () => {
+    keyring = await change(current => ({ ...current, nextChunk: current.nextChunk + blockSize }))
+    // What was left of the block before is not worth keeping: there are 2^32 chunks.
+    block = { next: keyring.nextChunk - blockSize, end: keyring.nextChunk }
+  }
+  await refill()
+
+  return {
+    get tree() {
+      return keyring.tree
+    },
+    takeChunk() {
+      if (block.end - block.next <= blockSize / 2) {
+        refilling ??= refill()
+          .catch((error: unknown) => logger.warn('The keyring could not be written', describeError(error)))
+          .finally(() => {
+            refilling = null
+          })
+      }
+      if (block.next >= block.end) throw unavailable('The keyring cannot be written; try again')
+      return block.next++
+    },
+    async destroy(destruction) {
+      keyring = await change(current => withoutKeys(current, destruction))
+    },
+    async refresh() {
+      const bytes = await store.read()
+      if (bytes === null) throw new KeyringError(`${store.place} is gone. The server goes on with what it has in memory; restore the file before it stops.`) // prettier-ignore
+      const latest = decodeKeyring(bytes)
+      if (latest.id === keyring.id && latest.serial > keyring.serial) keyring = latest
+    },
+    status: () => ({ place: store.place, nodes: keyring.tree.size, serial: keyring.serial }),
+  }
+}
+
+/** The keyring as it is kept, checked against what the database knows of it. */
+async function current(tx: Tx, { store, serverName, random }: KeyringOptions): Promise<Keyring> {
+  const row = await lockKeyring(tx)
+  const bytes = await store.read()
+  if (bytes === null) {
+    if (row.keyringId === null) return newKeyring(serverName, random)
+    throw new KeyringError(
+      `${store.place} is missing, and nothing in the database can be read without it. Put it back, or restore a backup ` +
+        'of it with "lethe keys restore".',
+    )
+  }
+  const keyring = decode(bytes, store)
+  if (keyring.serverName !== serverName || (row.keyringId !== null && keyring.id !== row.keyringId)) {
+    throw new KeyringError(
+      `${store.place} is the keyring of another database (of "${keyring.serverName}"): this one cannot be read with it.`,
+    )
+  }
+  if (keyring.serial < row.serial) {
+    throw new KeyringError(
+      `${store.place} is an older copy of the keyring than this database has seen: keys that were destroyed are back in ` +
+        'it. Put the newest copy back; if there is none, take this one on with "lethe keys restore".',
+    )
+  }
+  return { ...keyring, nextChunk: Math.max(keyring.nextChunk, row.nextChunk) }
+}
+
+function decode(bytes: Buffer, store: KeyringStore): Keyring {
+  try {
+    return decodeKeyring(bytes)
+  } catch (error) {
+    if (error instanceof KeyringError) throw new KeyringError(`${store.place}: ${error.message}`)
+    throw error
+  }
+}

@@ -1,0 +1,164 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
+import { type Random } from '../random.ts'
+import { dictionary } from './keyring/dictionary.ts'
+import { type KeyPlace, type KeyTree } from './keyring/key-tree.ts'
+import { accountBucket, chunkSize, keptBucket } from './keyring/keyring.ts'
+
+export { keptBucket } from './keyring/keyring.ts'
+
+const hourMs = 3_600_000
+const weekHours = 7 * 24
+
+/** How a value is kept: `plain` when sealing is switched off, or from before there was any. */
+const forms = { plain: 0, sealed: 1 } as const
+
+/** The beginning of a sealed value: its form, the generation of the keyring, bucket and leaf. */
+export const sealBytes = 10
+const ivBytes = 12
+const tagBytes = 16
+/** The keyring's generation; there is one until keys are rotated. */
+const generation = 0
+
+/** How long what is sealed is to be readable. */
+export type Lifespan =
+  /** Until its key is destroyed. */
+  | { readonly kind: 'kept' }
+  /** Until a time, in milliseconds since the epoch, which comes `lifetimeMs` after the beginning. */
+  | { readonly kind: 'until'; readonly expiresTs: number; readonly lifetimeMs: number }
+  /** For so long from now. */
+  | { readonly kind: 'for'; readonly lifetimeMs: number }
+
+export const kept: Lifespan = { kind: 'kept' }
+
+/** Seals what is stored and opens it again. Everything is bound to its place, so that no row can be passed off as another. */
+export interface Sealer {
+  /** A place for one value of a room, or of another thing that dies together; no place is given twice. */
+  placeFor(lifespan: Lifespan, scope: string | number): KeyPlace
+  /** The place of what belongs to an account: all of it dies with one key. */
+  accountPlace(userNumber: number): KeyPlace
+  /** `name` says whose value it is: what was sealed under one name opens under no other. */
+  seal(text: string, place: KeyPlace, name: string): Buffer
+  /** The text; `null` if its key has been destroyed, or it is not what was sealed under this name. */
+  open(sealed: Buffer, name: string): string | null
+  /** The key at a place, 32 bytes; `null` if it was destroyed. For what is sealed piece by piece. */
+  keyAt(place: KeyPlace): Buffer | null
+  /** Whether new values are sealed. */
+  readonly isOn: boolean
+}
+
+/** What a sealer needs of the keyring. */
+export interface SealerOptions {
+  /** The keys that are alive now. */
+  readonly tree: () => KeyTree
+  /** A chunk that nobody was given. Throws when there is none at hand. */
+  readonly takeChunk: () => number
+  readonly now: () => number
+  readonly random: Random
+  /** False: new values are kept as they are; what was sealed before is opened all the same. */
+  readonly isOn: boolean
+}
+
+/** How many scopes have a chunk open: the rooms that are talked in. A scope that comes back gets another. */
+const openChunkLimit = 20_000
+
+/**
+ * The bucket in which something expires: the hours since the epoch until which its key lives. The buckets are as wide as an
+ * eighth of the lifetime, an hour at least and a week at most, so a key outlives what it seals by no more than that.
+ */
+export function bucketOf(expiresTs: number, lifetimeMs: number): number {
+  const hours = Math.min(Math.max(Math.floor(lifetimeMs / 8 / hourMs), 1), weekHours)
+  // A time before the epoch has passed; one that no clock reaches is as good as never.
+  const bucket = Math.ceil(Math.max(expiresTs, 0) / (hours * hourMs)) * hours
+  return bucket < accountBucket ? bucket : keptBucket
+}
+
+function bucketFor(lifespan: Lifespan, now: () => number): number {
+  if (lifespan.kind === 'kept') return keptBucket
+  const expiresTs = lifespan.kind === 'for' ? now() + lifespan.lifetimeMs : lifespan.expiresTs
+  return bucketOf(expiresTs, lifespan.lifetimeMs)
+}
+
+/** The newest bucket all of whose time has passed. */
+export function passedBucket(nowTs: number): number {
+  return Math.floor(nowTs / hourMs)
+}
+
+export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptions): Sealer {
+  const chunks = new Map<string | number, { next: number; end: number }>()
+  const nextLeaf = (scope: string | number): number => {
+    let chunk = chunks.get(scope)
+    if (!chunk) {
+      if (chunks.size >= openChunkLimit) chunks.delete(chunks.keys().next().value ?? '')
+      const first = takeChunk() * chunkSize
+      chunks.set(scope, (chunk = { next: first, end: first + chunkSize }))
+    }
+    const leaf = chunk.next++
+    if (chunk.next >= chunk.end) chunks.delete(scope)
+    return leaf
+  }
+  return {
+    isOn,
+    placeFor(lifespan, scope) {
+      if (!isOn) return { bucket: keptBucket, leaf: 0 }
+      return { bucket: bucketFor(lifespan, now), leaf: nextLeaf(scope) }
+    },
+    accountPlace: userNumber => ({ bucket: accountBucket, leaf: userNumber }),
+    seal(text, place, name) {
+      if (!isOn) return Buffer.concat([Buffer.of(forms.plain), Buffer.from(text)])
+      const key = tree().keyAt(place)
+      // Only an account's key can have been destroyed before it was used: the account is being erased.
+      if (!key) throw new Error('The key to seal with has been destroyed')
+      const header = sealOf(place)
+      const iv = random.bytes(ivBytes)
+      const cipher = createCipheriv('aes-256-gcm', key, iv)
+      cipher.setAAD(associated(header, name))
+      const packed = deflateRawSync(text, packing)
+      const sealed = cipher.update(packed)
+      cipher.final()
+      return Buffer.concat([header, iv, sealed, cipher.getAuthTag()])
+    },
+    open(sealed, name) {
+      if (sealed[0] === forms.plain) return sealed.toString('utf8', 1)
+      const place = placeOf(sealed)
+      const key = place && tree().keyAt(place)
+      if (!key || sealed.length < sealBytes + ivBytes + tagBytes) return null
+      try {
+        const iv = sealed.subarray(sealBytes, sealBytes + ivBytes)
+        const decipher = createDecipheriv('aes-256-gcm', key, iv)
+        decipher.setAAD(associated(sealed.subarray(0, sealBytes), name))
+        decipher.setAuthTag(sealed.subarray(-tagBytes))
+        const packed = decipher.update(sealed.subarray(sealBytes + ivBytes, -tagBytes))
+        decipher.final()
+        return inflateRawSync(packed, packing).toString()
+      } catch {
+        // Not what was sealed here: whatever it is, it is not believed.
+        return null
+      }
+    },
+    keyAt: place => tree().keyAt(place),
+  }
+}
+
+/** What a sealed value begins with: where its key stands. */
+export function sealOf({ bucket, leaf }: KeyPlace): Buffer {
+  const header = Buffer.alloc(sealBytes)
+  header[0] = forms.sealed
+  header[1] = generation
+  header.writeUIntBE(bucket, 2, 3)
+  header.writeUIntBE(leaf, 5, 5)
+  return header
+}
+
+/** Where the key of a sealed value stands; `null` for a value that is not sealed. */
+export function placeOf(sealed: Buffer): KeyPlace | null {
+  if (sealed.length < sealBytes || sealed[0] !== forms.sealed || sealed[1] !== generation) return null
+  return { bucket: sealed.readUIntBE(2, 3), leaf: sealed.readUIntBE(5, 5) }
+}
+
+function associated(header: Buffer, name: string): Buffer {
+  return Buffer.concat([header, Buffer.from(name)])
+}
+
+// Small tables: what is packed is short, and setting up the usual ones would cost more than the packing.
+const packing = { level: constants.Z_BEST_COMPRESSION, windowBits: 12, memLevel: 4, dictionary }

@@ -1,0 +1,68 @@
+import { sql } from 'kysely'
+import { type Reader, type Tx } from './database.ts'
+
+/** What a database knows of the keyring that opens it. */
+export interface KeyringRow {
+  /** `null` until there is one. */
+  readonly keyringId: string | null
+  /** How often the keyring had been written when the database last heard of it. */
+  readonly serial: number
+  /** Chunks below this one may have been used. */
+  readonly nextChunk: number
+}
+
+/** The key of Postgres's advisory lock under which the keyring is changed. */
+const lockKey = 4_921_002
+
+/** Waits until no other process changes the keyring, for as long as the transaction lasts. */
+export async function lockKeyring(tx: Tx): Promise<KeyringRow> {
+  await sql`SELECT pg_advisory_xact_lock(${lockKey})`.execute(tx)
+  return keyringRow(tx)
+}
+
+export async function keyringRow(reader: Reader): Promise<KeyringRow> {
+  const row = await reader
+    .selectFrom('server')
+    .select(['keyring_id', 'keyring_serial', 'next_chunk'])
+    .executeTakeFirstOrThrow()
+  return { keyringId: row.keyring_id, serial: row.keyring_serial, nextChunk: row.next_chunk }
+}
+
+/** Notes the keyring that belongs to the database, and how far its chunks are handed out. */
+export async function noteKeyring(tx: Tx, row: KeyringRow): Promise<void> {
+  await tx
+    .updateTable('server')
+    .set({ keyring_id: row.keyringId, keyring_serial: row.serial, next_chunk: row.nextChunk })
+    .execute()
+}
+
+/** Lets no user number up to this one be handed out again: its key has been destroyed. */
+export async function skipUserNumbers(tx: Tx, through: number): Promise<void> {
+  await sql`SELECT setval(pg_get_serial_sequence('users', 'user_number'), ${through})
+    FROM pg_sequences WHERE sequencename = 'users_user_number_seq' AND coalesce(last_value, 0) < ${through}`.execute(tx)
+}
+
+/** Up to `limit` seals of values that are gone from the tables: their keys are to be destroyed. */
+export async function deadSeals(reader: Reader, limit: number): Promise<Buffer[]> {
+  const rows = await reader.selectFrom('dead_seals').select('seal').limit(limit).execute()
+  return rows.map(row => row.seal)
+}
+
+/** Notes seals whose keys are to be destroyed. */
+export async function noteDeadSeals(tx: Tx, seals: readonly Buffer[]): Promise<void> {
+  if (seals.length === 0) return
+  await sql`INSERT INTO dead_seals SELECT unnest(${[...seals]}::bytea[]) ON CONFLICT DO NOTHING`.execute(tx)
+}
+
+/** Forgets the notes: their keys are destroyed. */
+export async function deleteDeadSeals(tx: Tx, seals: readonly Buffer[]): Promise<void> {
+  if (seals.length === 0) return
+  await sql`DELETE FROM dead_seals WHERE seal = ANY(${[...seals]}::bytea[])`.execute(tx)
+}
+
+/**
+ * SQL for the seal of a sealed value, as `dead_seals` holds it; `NULL` for one that is not sealed. For statements that
+ * delete or overwrite: whatever is not sealed has no key that could be destroyed.
+ */
+export const sealOfSql = (column: string): string =>
+  `CASE WHEN get_byte(${column}, 0) = 1 THEN substring(${column} FROM 1 FOR 10) END`
