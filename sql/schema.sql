@@ -20,12 +20,13 @@ table account_data
   user_number integer not null
   room_number integer not null default 0
   type text collate C not null
-  content text not null
+  content bytea not null
   position bigint not null
+  event_number bigint
   constraint account_data_pkey PRIMARY KEY (user_number, room_number, type)
   constraint account_data_type_check CHECK ((octet_length(type) <= 255))
   constraint account_data_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number) ON DELETE CASCADE
-  CREATE INDEX account_data_fully_read ON account_data USING btree (room_number, hashtextextended(content, (0)::bigint)) WHERE (type = 'm.fully_read'::text)
+  CREATE INDEX account_data_event ON account_data USING btree (event_number) WHERE (event_number IS NOT NULL)
   CREATE INDEX account_data_position ON account_data USING btree (user_number, "position")
 
 table accounts
@@ -116,6 +117,11 @@ table current_state
   CREATE INDEX current_state_event ON current_state USING btree (event_number)
   CREATE INDEX current_state_type ON current_state USING btree (type_number)
 
+table dead_seals
+  seal bytea not null
+  constraint dead_seals_pkey PRIMARY KEY (seal)
+  constraint dead_seals_seal_check CHECK ((octet_length(seal) = 10))
+
 table device_keys
   user_number integer not null
   device_id text collate C not null
@@ -133,7 +139,7 @@ table device_list_changes
 table devices
   user_number integer not null
   device_id text collate C not null
-  display_name text
+  display_name bytea
   last_seen_on date not null default CURRENT_DATE
   constraint devices_device_id_check CHECK ((octet_length(device_id) <= 255))
   constraint devices_pkey PRIMARY KEY (user_number, device_id)
@@ -174,8 +180,10 @@ table events
   age_ts bigint not null
   snapshot_number bigint
   redacted_by bigint
-  body text not null statistics 0
+  body bytea not null statistics 0
   self_destruct_ts bigint
+  seal_bucket integer
+  pruned bytea
   constraint events_event_id_check CHECK ((octet_length(event_id) <= 255))
   constraint events_event_id_key UNIQUE (event_id)
   constraint events_pkey PRIMARY KEY (event_number)
@@ -185,6 +193,7 @@ table events
   constraint events_type_number_fkey FOREIGN KEY (type_number) REFERENCES event_types(type_number)
   CREATE INDEX events_age ON events USING btree (room_number, age_ts) WHERE (state_key_number IS NULL)
   CREATE INDEX events_redacted_by ON events USING btree (redacted_by) WHERE (redacted_by IS NOT NULL)
+  CREATE INDEX events_seal_bucket ON events USING btree (seal_bucket) WHERE (seal_bucket IS NOT NULL)
   CREATE INDEX events_self_destruct ON events USING btree (self_destruct_ts) WHERE (self_destruct_ts IS NOT NULL)
   CREATE INDEX events_snapshot ON events USING btree (snapshot_number)
   CREATE UNIQUE INDEX events_timeline ON events USING btree (room_number, "position")
@@ -204,7 +213,7 @@ table fallback_keys
 table filters
   user_number integer not null
   filter_number integer not null
-  body text not null
+  body bytea not null
   constraint filters_pkey PRIMARY KEY (user_number, filter_number)
   constraint filters_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
 
@@ -350,7 +359,7 @@ table memberships
   event_number bigint not null
   position bigint not null
   is_forgotten boolean not null default false
-  stripped_state text
+  stripped_state bytea
   constraint memberships_event_number_fkey FOREIGN KEY (event_number) REFERENCES events(event_number) ON DELETE CASCADE
   constraint memberships_membership_check CHECK ((membership = ANY (ARRAY['join'::text, 'invite'::text, 'knock'::text, 'leave'::text, 'ban'::text])))
   constraint memberships_pkey PRIMARY KEY (room_number, user_number)
@@ -377,7 +386,7 @@ table one_time_keys
 table profiles
   user_number integer not null
   key text collate C not null
-  value text not null
+  value bytea not null
   constraint profiles_key_check CHECK ((octet_length(key) <= 255))
   constraint profiles_pkey PRIMARY KEY (user_number, key)
   constraint profiles_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number) ON DELETE CASCADE
@@ -491,6 +500,9 @@ table server
   only_row boolean not null default true
   server_name text collate C not null
   created_on date not null default CURRENT_DATE
+  keyring_id text collate C
+  keyring_serial bigint not null default 0
+  next_chunk bigint not null default 0
   constraint server_only_row_check CHECK (only_row)
   constraint server_pkey PRIMARY KEY (only_row)
 
@@ -551,7 +563,7 @@ table to_device_messages
   device_id text collate C not null
   sender_number integer not null
   type text collate C not null
-  content text not null
+  content bytea not null
   sent_on date not null default CURRENT_DATE
   constraint to_device_messages_pkey PRIMARY KEY ("position")
   constraint to_device_messages_sender_number_fkey FOREIGN KEY (sender_number) REFERENCES users(user_number)
