@@ -1,7 +1,8 @@
 import { lifetimeDays } from '../lifetimes.ts'
 import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
 
-type ServerTable = 'dead_seals' |'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
+type ServerTable =
+  'dead_seals' | 'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
 
 /** What the server keeps of itself: its name, its log, its schema. */
 export const serverTables: Inventory<ServerTable> = {
