@@ -20,7 +20,7 @@ export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbn
       content_type: contentType,
       upload_name: personal('What the uploader’s client called it.'),
       size_bytes: sizeBytes,
-      sha256: personal('The SHA-256 of the file.'),
+      sha256: personal('The SHA-256 of the file as it lies on the disk, sealed.'),
       created_ts: personal('When it was uploaded or announced.'),
       expires_ts: plain('When an announced upload is void, or the past: nothing refers to it any more.'),
       is_quarantined: plain('Whether an administrator keeps everybody from seeing it.'),
