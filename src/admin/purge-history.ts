@@ -2,7 +2,6 @@ import { type Context } from '../context.ts'
 import { invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type EventId, parseRoomId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
-import { fullyReadContent } from '../rooms/receipts.ts'
 import { jobOf, jobsAbout } from '../storage/background-jobs.ts'
 import { DatabaseError, transaction } from '../storage/database.ts'
 import { eventsById } from '../storage/events.ts'
@@ -78,8 +77,9 @@ async function purgeSome(
       ctx.db,
       async tx => {
         const events = await messagesBefore(tx, roomNumber, before, withLocal, eventsAtOnce)
-        const markers = events.map(({ eventId }) => fullyReadContent(eventId))
-        if (events.length > 0) await forgetEvents(tx, { roomNumber, events, pruned: [], markers })
+        // No bucket passes: what is purged would have lived on, so each key is destroyed by itself.
+        const sweeping = { roomNumber, events, pruned: [], passingBucket: -1 }
+        if (events.length > 0) await forgetEvents(tx, ctx.numbers.sealer, sweeping)
         return events.length
       },
       { isolation: 'repeatable read' },

@@ -94,7 +94,11 @@ export async function makeDevice(ctx: Context, userId: UserId, deviceId: DeviceI
   if (account.isDeactivated) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
   if (name !== null) checkDeviceName(name)
   await ctx.log.transact(async (tx, announce) => {
-    await insertDevice(tx, account.userNumber, { deviceId, displayName: name, lastSeenOn: today(ctx.clock) })
+    await insertDevice(tx, ctx.numbers.sealer, account.userNumber, {
+      deviceId,
+      displayName: name,
+      lastSeenOn: today(ctx.clock),
+    })
     announce({ kind: 'device_list', userId })
   })
 }
@@ -121,7 +125,7 @@ export async function loginAs(
   const deviceId = ctx.random.letters(deviceIdLetters) as DeviceId
   await ctx.log.transact(async (tx, announce) => {
     const device = { deviceId, displayName: 'An administrator of the server', lastSeenOn: today(ctx.clock) }
-    await insertDevice(tx, account.userNumber, device)
+    await insertDevice(tx, ctx.numbers.sealer, account.userNumber, device)
     const expiresTs = untilTs ?? ctx.clock.now() + loginLifetimeMs
     await insertAccessToken(tx, account.userNumber, deviceId, { hash, expiresTs, refreshHash: null })
     announce({ kind: 'device_list', userId })

@@ -1,6 +1,9 @@
 import { sql, type SqlBool } from 'kysely'
+import { type Sealer } from '../privacy/seal.ts'
+import { accountDataName } from './account-data.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type Reader } from './database.ts'
+import { openProfileValue } from './profiles.ts'
 
 /** An account as lists show it. */
 export interface ListedUser {
@@ -25,15 +28,17 @@ const orders = {
   is_guest: sql`accounts.is_guest`,
   admin: sql`accounts.is_admin`,
   deactivated: sql`accounts.is_deactivated`,
-  displayname: sql`(names.value::json #>> '{}')`,
-  avatar_url: sql`(avatars.value::json #>> '{}')`,
   creation_ts: sql`accounts.created_on`,
   last_seen_ts: sql`(SELECT max(d.last_seen_on) FROM devices d WHERE d.user_number = accounts.user_number)`,
   locked: sql`accounts.is_locked`,
 } as const
 
-export type UserOrder = keyof typeof orders
-export const userOrders = Object.keys(orders) as UserOrder[] // The keys of the object are the union.
+/** What is sealed: the database can neither sort by it nor look into it. */
+const sealedOrders = ['displayname', 'avatar_url'] as const
+
+export type UserOrder = keyof typeof orders | (typeof sealedOrders)[number]
+// The keys of the object are the union.
+export const userOrders: readonly UserOrder[] = [...(Object.keys(orders) as (keyof typeof orders)[]), ...sealedOrders]
 
 /** Which users. `null`: it does not matter. */
 export interface UsersWanted {
@@ -70,71 +75,94 @@ function matching(reader: Reader, wanted: UsersWanted) {
   for (const [column, value] of flags) if (value !== null) query = query.where(column, '=', value)
   if (wanted.exactId !== null) query = query.where('users.user_id', '=', wanted.exactId)
   if (wanted.userId !== null) query = query.where(sql<SqlBool>`strpos(users.user_id, ${wanted.userId}) > 0`)
-  if (wanted.name !== null) {
-    const name = wanted.name.toLowerCase()
-    query = query.where(
-      sql<SqlBool>`(strpos(lower(split_part(substr(users.user_id, 2), ':', 1)), ${name}) > 0
-        OR strpos(lower(names.value::json #>> '{}'), ${name}) > 0)`,
-    )
-  }
   return query
 }
 
-/** A page of the accounts, and how many there are in all. */
+/**
+ * A page of the accounts, and how many there are in all. Where names or avatars decide, all accounts that may be meant are
+ * read, and opened one by one.
+ */
 export async function listUsers(
   reader: Reader,
+  sealer: Sealer,
   wanted: UsersWanted,
   page: { readonly order: UserOrder; readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
 ): Promise<{ readonly users: ListedUser[]; readonly total: number }> {
+  const { order, from, limit } = page
   const direction = page.direction === 'b' ? sql`DESC NULLS LAST` : sql`ASC NULLS FIRST`
-  const [rows, counted] = await Promise.all([
-    matching(reader, wanted)
-      .select([
-        'users.user_id',
-        'is_admin',
-        'is_guest',
-        'is_locked',
-        'is_suspended',
-        'is_deactivated',
-        'is_erased',
-        'created_on',
-      ]) // prettier-ignore
-      .select([
-        sql<string | null>`names.value::json #>> '{}'`.as('display_name'),
-        sql<string | null>`avatars.value::json #>> '{}'`.as('avatar_url'),
-        sql<string | null>`${orders.last_seen_ts}`.as('last_seen_on'),
-      ])
-      .orderBy(sql`${orders[page.order]} ${direction}`)
-      .orderBy('users.user_id')
-      .offset(page.from)
-      .limit(page.limit)
-      .execute(),
-    matching(reader, wanted)
+  const isByName = order === 'displayname' || order === 'avatar_url'
+  let query = matching(reader, wanted)
+    .select([
+      'accounts.user_number',
+      'users.user_id',
+      'is_admin',
+      'is_guest',
+      'is_locked',
+      'is_suspended',
+      'is_deactivated',
+      'is_erased',
+      'created_on',
+      'names.value as display_name',
+      'avatars.value as avatar_url',
+    ])
+    .select(sql<string | null>`${orders.last_seen_ts}`.as('last_seen_on'))
+    .orderBy(isByName ? sql`users.user_id` : sql`${orders[order]} ${direction}`)
+    .orderBy('users.user_id')
+  const isOpened = isByName || wanted.name !== null
+  if (!isOpened) query = query.offset(from).limit(limit)
+  const rows = await query.execute()
+  const users = rows.map(row => ({
+    // The column holds nothing but user IDs that were parsed before they were inserted.
+    userId: row.user_id as UserId,
+    displayName: openText(sealer, row.user_number, 'displayname', row.display_name),
+    avatarUrl: openText(sealer, row.user_number, 'avatar_url', row.avatar_url),
+    isAdmin: row.is_admin,
+    isGuest: row.is_guest,
+    isLocked: row.is_locked,
+    isSuspended: row.is_suspended,
+    isDeactivated: row.is_deactivated,
+    isErased: row.is_erased,
+    createdOn: row.created_on,
+    lastSeenOn: row.last_seen_on,
+  }))
+  if (!isOpened) {
+    const { total } = await matching(reader, wanted)
       .select(({ fn }) => fn.countAll<number>().as('total'))
-      .executeTakeFirstOrThrow(),
-  ])
-  return {
-    total: counted.total,
-    users: rows.map(row => ({
-      // The column holds nothing but user IDs that were parsed before they were inserted.
-      userId: row.user_id as UserId,
-      displayName: row.display_name,
-      avatarUrl: row.avatar_url,
-      isAdmin: row.is_admin,
-      isGuest: row.is_guest,
-      isLocked: row.is_locked,
-      isSuspended: row.is_suspended,
-      isDeactivated: row.is_deactivated,
-      isErased: row.is_erased,
-      createdOn: row.created_on,
-      lastSeenOn: row.last_seen_on,
-    })),
+      .executeTakeFirstOrThrow()
+    return { total, users }
   }
+  const named = users.filter(user => wanted.name === null || isNamed(user, wanted.name.toLowerCase()))
+  if (isByName) {
+    const keyOf = (user: ListedUser) => (order === 'displayname' ? user.displayName : user.avatarUrl)
+    const sign = page.direction === 'b' ? -1 : 1
+    named.sort((left, right) => sign * compare(keyOf(left), keyOf(right)))
+  }
+  return { total: named.length, users: named.slice(from, from + limit) }
+}
+
+/** Whether a text, in small letters, is part of the local part or of the display name. */
+function isNamed({ userId, displayName }: ListedUser, text: string): boolean {
+  const localpart = userId.slice(1, userId.indexOf(':')).toLowerCase()
+  return localpart.includes(text) || (displayName?.toLowerCase().includes(text) ?? false)
+}
+
+/** By code units, as the database compares; what is not there comes first. */
+function compare(left: string | null, right: string | null): number {
+  if (left === right) return 0
+  if (left === null || right === null) return left === null ? -1 : 1
+  return left < right ? -1 : 1
+}
+
+/** A field of a profile that is a text. */
+function openText(sealer: Sealer, userNumber: number, key: string, sealed: Buffer | null): string | null {
+  const value = sealed && openProfileValue(sealer, { user_number: userNumber, key, value: sealed })
+  return typeof value === 'string' ? value : null
 }
 
 /** All account data of a user: the room's ID (`null`: global), the type and the JSON text. */
 export async function allAccountData(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
 ): Promise<{ readonly roomId: string | null; readonly type: string; readonly content: string }[]> {
   const rows = await reader
@@ -144,9 +172,9 @@ export async function allAccountData(
     .where('user_number', '=', userNumber)
     .orderBy('type')
     .execute()
-  return rows.flatMap(row =>
-    row.room_number !== 0 && row.room_id === null
-      ? []
-      : [{ roomId: row.room_id, type: row.type, content: row.content }],
-  )
+  return rows.flatMap(({ room_id: roomId, room_number: roomNumber, type, content: sealed }) => {
+    if (roomNumber !== 0 && roomId === null) return []
+    const content = sealer.open(sealed, accountDataName(userNumber, roomNumber, type))
+    return content === null ? [] : [{ roomId, type, content }]
+  })
 }

@@ -14,7 +14,7 @@ interface ProfileRow {
 const nameOf = (userNumber: number, key: string): string => `profile ${userNumber} ${key}`
 
 /** The value of a row; `undefined` if its key has been destroyed with the account. */
-function openValue(sealer: Sealer, row: ProfileRow): JsonValue | undefined {
+export function openProfileValue(sealer: Sealer, row: ProfileRow): JsonValue | undefined {
   const text = sealer.open(row.value, nameOf(row.user_number, row.key))
   // The column holds JSON text that this server wrote.
   return text === null ? undefined : (JSON.parse(text) as JsonValue)
@@ -34,7 +34,7 @@ export async function profileOf(
   const rows = await findProfile.run(reader, [userId])
   return new Map(
     rows.flatMap(row => {
-      const value = openValue(sealer, row)
+      const value = openProfileValue(sealer, row)
       return value === undefined ? [] : [[row.key, value] as const]
     }),
   )
@@ -63,7 +63,7 @@ export async function profileNamesOf(
   for (const row of await findNames.run(reader, [userIds])) {
     // The column holds nothing but user IDs that were parsed before they were inserted.
     const userId = row.user_id as UserId
-    const value = openValue(sealer, row)
+    const value = openProfileValue(sealer, row)
     if (typeof value !== 'string') continue
     const entry = names.get(userId) ?? { displayname: null, avatarUrl: null }
     if (row.key === 'displayname') entry.displayname = value

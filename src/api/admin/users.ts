@@ -37,7 +37,12 @@ async function usersPage(ctx: Context, query: ListQuery, isDeactivated: boolean 
     isSuspended: query.suspended ?? null,
   }
   const { from, limit: most, order_by: order, dir: direction } = query
-  const { users, total } = await listUsers(ctx.db.kysely, wanted, { order, direction, from, limit: most })
+  const { users, total } = await listUsers(ctx.db.kysely, ctx.numbers.sealer, wanted, {
+    order,
+    direction,
+    from,
+    limit: most,
+  })
   const reached = from + users.length
   return {
     users: users.map(listedAnswer),
@@ -70,7 +75,12 @@ export const getUsersV3 = endpoint({
 async function listedUser(ctx: Context, id: UserId): Promise<ListedUser> {
   await localAccount(ctx, id)
   const wanted = { exactId: id, userId: null, name: null, isGuest: null, isAdmin: null, isDeactivated: null, isLocked: null, isSuspended: null } // prettier-ignore
-  const { users } = await listUsers(ctx.db.kysely, wanted, { order: 'name', direction: 'f', from: 0, limit: 1 })
+  const { users } = await listUsers(ctx.db.kysely, ctx.numbers.sealer, wanted, {
+    order: 'name',
+    direction: 'f',
+    from: 0,
+    limit: 1,
+  })
   const [user] = users
   if (!user) throw notFound('User not found')
   return user

@@ -17,7 +17,11 @@ export const getUserAccountData = endpoint({
     const account = await localAccount(ctx, params.userId)
     const global: JsonObject = {}
     const rooms: Record<string, JsonObject> = {}
-    for (const { roomId, type, content } of await allAccountData(ctx.db.kysely, account.userNumber)) {
+    for (const { roomId, type, content } of await allAccountData(
+      ctx.db.kysely,
+      ctx.numbers.sealer,
+      account.userNumber,
+    )) {
       // The column holds JSON text that this server wrote.
       const value = JSON.parse(content) as JsonValue
       if (roomId === null) global[type] = value

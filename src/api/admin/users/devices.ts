@@ -32,7 +32,7 @@ export const getUserDevices = endpoint({
   params: { userId },
   handle: async (ctx, { params }) => {
     const account = await localAccount(ctx, params.userId)
-    const devices = await devicesOf(ctx.db.kysely, account.userNumber)
+    const devices = await devicesOf(ctx.db.kysely, ctx.numbers.sealer, account.userNumber)
     return { devices: devices.map(device => answer(params.userId, device)), total: devices.length }
   },
 })
@@ -62,7 +62,7 @@ export const getUserDevice = endpoint({
   params: { userId, deviceId },
   handle: async (ctx, { params }) => {
     const account = await localAccount(ctx, params.userId)
-    const device = await deviceOf(ctx.db.kysely, account.userNumber, params.deviceId)
+    const device = await deviceOf(ctx.db.kysely, ctx.numbers.sealer, account.userNumber, params.deviceId)
     if (!device) throw notFound('There is no such device')
     return answer(params.userId, device)
   },
