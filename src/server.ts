@@ -27,7 +27,7 @@ import { loadSigningKey } from './signing-key.ts'
 import { type Connection } from './storage/client.ts'
 import { type Database, DatabaseError, openDatabase } from './storage/database.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './storage/embedded-postgres.ts'
-import { inspectDatabase } from './storage/inspect.ts'
+import { inspectDatabase, settleDatabase } from './storage/inspect.ts'
 import { createFileStore } from './storage/media-file-store.ts'
 import { migrate, type MigrationProgress, readMigrations } from './storage/migrate.ts'
 import { createNumbers } from './storage/numbers.ts'
@@ -91,8 +91,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const connection = await chooseDatabase(config, logger, undo)
     const db = openDatabase(connection, logger, { poolSize: config.database.poolSize })
     undo.add('database', () => db.close())
+    const settled = await settleDatabase(db.pool)
+    if (settled.length > 0) {
+      logger.info('Some settings of the database role were changed to what Lethe promises', { count: settled.length })
+    }
     await migrate(db.pool, await readMigrations(), options.onMigration)
-    for (const { setting, message } of await inspectDatabase(db.pool)) logger.warn(message, { code: setting })
+    for (const { setting, message, hint } of await inspectDatabase(db.pool)) {
+      logger.warn(`${message} (${hint})`, { code: setting })
+    }
     await claim(db, config)
     const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
     const keyring = await openKeyring({
