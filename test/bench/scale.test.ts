@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { listMember, jsonObject, objectMember, stringMember } from '../../bench/answers.ts'
+import { olderMessages, sendMessage, type Person } from '../../bench/calls.ts'
+import { House } from '../../bench/scale/house.ts'
+import { measureCosts, measureJoins, measureRelations } from '../../bench/scale/measure.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
+
+const few = { send: 3, page: 3, news: 3, absence: 3, firstSync: 3, join: 3 }
+
+let server: TestServer
+let house: House
+let writer: Person
+let reader: Person
+
+beforeAll(async () => {
+  server = await startTestServer()
+  house = new House(server)
+  writer = await house.person()
+  reader = await house.person()
+  await house.makeRooms(writer, reader, 2, 1)
+})
+afterAll(async () => {
+  await house.close()
+  await server.close()
+})
+
+it('fills rooms with messages as clients would have sent them', async () => {
+  await house.fill(writer, 100, () => undefined)
+  const [first] = house.rooms
+  if (first === undefined) throw new Error('no room')
+  const page = jsonObject(await house.call(olderMessages(writer, first, null)))
+  const messages = listMember(page, 'chunk').map(event => objectMember({ event }, 'event'))
+  const bodies = messages.flatMap(event => {
+    const { body } = objectMember(event, 'content')
+    return typeof body === 'string' ? [{ body, event }] : []
+  })
+  expect(bodies).toHaveLength(50)
+  expect(new Set(bodies.map(({ body }) => body.length))).toEqual(new Set([100]))
+  // A repetition of the request is answered with the event that was made.
+  const [newest] = bodies
+  if (newest === undefined) throw new Error('no message')
+  const transactionId = stringMember(objectMember(newest.event, 'unsigned'), 'transaction_id')
+  const answer = await house.call({ ...sendMessage(writer, first, transactionId, 'again'), keepBody: true })
+  expect(stringMember(jsonObject(answer), 'event_id')).toBe(stringMember(newest.event, 'event_id'))
+})
+
+it('measures every cost, joins of small and large rooms, and every table', async () => {
+  const costs = await measureCosts(house, writer, reader, 1, few)
+  expect(costs.map(({ name }) => name)).toEqual(['send', 'page of 100', 'incremental sync', 'sync after an absence', 'first sync']) // prettier-ignore
+  for (const { p10Ms, p50Ms } of costs) expect([p10Ms > 0, p50Ms >= p10Ms]).toEqual([true, true])
+  const people = await Promise.all(Array.from({ length: 4 }, () => house.person()))
+  expect((await measureJoins(house, 'join', writer, people, 60, few)).p50Ms).toBeGreaterThan(0)
+  const events = (await measureRelations(house)).filter(({ table }) => table === 'events')
+  expect(events.map(({ name }) => name)).toEqual(expect.arrayContaining(['events', 'events_pkey']))
+  for (const { sizeBytes } of events) expect(sizeBytes).toBeGreaterThan(0)
+})
