@@ -3,6 +3,7 @@ import { type AuthState } from '../protocol/auth/auth-state.ts'
 import { type Event } from '../protocol/event.ts'
 import { membershipIn, type Membership } from '../protocol/history-visibility.ts'
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
+import { memoryOf } from '../protocol/json-memory.ts'
 import { type PowerLevels, powerLevels } from '../protocol/power-levels.ts'
 import { type Lifetime } from '../protocol/retention.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
@@ -11,6 +12,10 @@ import { type LogEntry, type StoredEvent } from '../storage/log-entries.ts'
 import { type RoomFacts } from '../storage/numbers.ts'
 import { loadHead, type LoadedHead } from '../storage/room-heads.ts'
 import { perServer } from '../context.ts'
+
+/** What a state event costs in memory beside its JSON, and a head beside its state; in bytes. */
+const eventOverheadBytes = 1_500
+const headOverheadBytes = 4_000
 
 /**
  * Where a room stands, in memory: its current state and what the next event is built on. It runs ahead of the database
@@ -30,6 +35,8 @@ export class RoomHead {
   readonly retentionOverride: Lifetime | null
   /** Events of this process that are on their way through the log. */
   readonly underWay = new Set<number>()
+  /** The memory that the head takes, as estimated by `memoryOf`. */
+  sizeBytes = headOverheadBytes
   #joined: number | null = null
 
   constructor(loaded: LoadedHead) {
@@ -46,7 +53,7 @@ export class RoomHead {
     this.state = new StateMap()
     for (const stored of loaded.state) {
       // Every event of the state is a state event.
-      if (stored.event.stateKey !== null) this.state.set(stored.event.type, stored.event.stateKey, stored)
+      if (stored.event.stateKey !== null) this.setState(stored.event.type, stored.event.stateKey, stored)
     }
   }
 
@@ -99,16 +106,22 @@ export class RoomHead {
 
   /** Sets or, with `null`, removes a pair of the state. */
   setState(type: string, stateKey: string, stored: StoredEvent | null): void {
+    const before = this.state.get(type, stateKey)
+    if (before?.event !== stored?.event) this.sizeBytes += sizeOf(stored) - sizeOf(before)
     if (stored) this.state.set(type, stateKey, stored)
     else this.state.delete(type, stateKey)
     if (type === 'm.room.member') this.#joined = null
   }
 }
 
+function sizeOf(stored: StoredEvent | null | undefined): number {
+  return stored ? eventOverheadBytes + memoryOf(stored.event.pdu) : 0
+}
+
 /** How many heads are kept; a head is as large as its room's state. */
 const headLimit = 5_000
-/** How many state events all kept heads may hold together. */
-const stateEventLimit = 500_000
+/** How much memory all kept heads may take together, as estimated by their `sizeBytes`. */
+const headLimitBytes = 128 * 1024 * 1024
 
 class Heads {
   readonly #ctx: Context
@@ -149,12 +162,12 @@ class Heads {
 
   #keep(head: RoomHead): void {
     this.#loaded.set(head.roomId, head)
-    let events = 0
-    for (const kept of this.#loaded.values()) events += kept.state.size
+    let bytes = 0
+    for (const kept of this.#loaded.values()) bytes += kept.sizeBytes
     for (const [roomId, kept] of this.#loaded) {
-      if (this.#loaded.size <= headLimit && events <= stateEventLimit) break
+      if (this.#loaded.size <= headLimit && bytes <= headLimitBytes) break
       if (roomId === head.roomId || kept.underWay.size > 0) continue
-      events -= kept.state.size
+      bytes -= kept.sizeBytes
       this.#loaded.delete(roomId)
     }
   }

@@ -18,13 +18,20 @@ interface Span<T> {
 
 type Spans<T> = readonly Span<T>[]
 
-/** How many rooms' and members' histories are remembered. */
-const rememberedLimit = 50_000
+/** How much memory the histories of rooms and of members may take, each; and about what one takes, and one change in it. */
+const rememberedLimitBytes = 16 * 1024 * 1024
+const historyOverheadBytes = 300
+const spanBytes = 64
+
+const remembered = {
+  maxSize: rememberedLimitBytes,
+  sizeCalculation: (spans: Spans<unknown>) => historyOverheadBytes + spans.length * spanBytes,
+}
 
 class Histories {
   readonly #ctx: Context
-  readonly #visibility = new LRUCache<RoomId, Spans<ReturnType<typeof historyVisibilityOf>>>({ max: rememberedLimit })
-  readonly #membership = new LRUCache<string, Spans<Membership>>({ max: rememberedLimit })
+  readonly #visibility = new LRUCache<RoomId, Spans<ReturnType<typeof historyVisibilityOf>>>(remembered)
+  readonly #membership = new LRUCache<string, Spans<Membership>>(remembered)
   /** Counts the changes of what is remembered: a reading that began before a change is not kept. */
   #generation = 0
 

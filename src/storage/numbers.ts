@@ -46,8 +46,9 @@ export interface Numbers {
   nextEvents(count: number): Promise<number[]>
 }
 
-/** How many identifiers of each kind are remembered. */
-const rememberedLimit = 100_000
+/** How much memory the identifiers of each kind may take, each way; and about what one takes beside its text. */
+const rememberedLimitBytes = 16 * 1024 * 1024
+const identifierOverheadBytes = 100
 
 const blockSizes = { room: 16, event: 1000, snapshot: 1000 } as const
 
@@ -59,8 +60,14 @@ interface NumberRow {
 /** One dictionary table: a text and its number. */
 class Dictionary<Name extends string> {
   readonly #db: Database
-  readonly #byName = new LRUCache<Name, number>({ max: rememberedLimit })
-  readonly #byNumber = new LRUCache<number, Name>({ max: rememberedLimit })
+  readonly #byName = new LRUCache<Name, number>({
+    maxSize: rememberedLimitBytes,
+    sizeCalculation: (_, name) => identifierOverheadBytes + name.length,
+  })
+  readonly #byNumber = new LRUCache<number, Name>({
+    maxSize: rememberedLimitBytes,
+    sizeCalculation: name => identifierOverheadBytes + name.length,
+  })
   readonly #find: Statement<[readonly string[]], NumberRow>
   readonly #make: (names: Name[]) => { name: string; text: string; values: unknown[] }
   readonly #read: Statement<[readonly number[]], NumberRow>
@@ -189,11 +196,16 @@ const roomsByNumber = statement<[readonly number[]], RoomRow>(
   'SELECT room_number, room_id, version FROM rooms WHERE room_number = ANY($1)',
 )
 
+const rememberedRooms = {
+  maxSize: rememberedLimitBytes,
+  sizeCalculation: ({ roomId }: RoomFacts) => identifierOverheadBytes + roomId.length,
+}
+
 /** The rooms of one database, remembered by ID and by number. */
 class RoomDictionary {
   readonly #db: Database
-  readonly #byId = new LRUCache<RoomId, RoomFacts>({ max: rememberedLimit })
-  readonly #byNumber = new LRUCache<number, RoomFacts>({ max: rememberedLimit })
+  readonly #byId = new LRUCache<RoomId, RoomFacts>(rememberedRooms)
+  readonly #byNumber = new LRUCache<number, RoomFacts>(rememberedRooms)
 
   constructor(db: Database) {
     this.#db = db

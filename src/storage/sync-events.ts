@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { memoryOf } from '../protocol/json-memory.ts'
 import { type Reader } from './database.ts'
 import { eventsByNumber } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
@@ -15,15 +16,22 @@ export interface EventKey {
 /** The columns of an `EventKey`, over `events e`. */
 export const eventKeyColumns = 'e.event_number, e.room_number, e.position, e.flags'
 
-/** How many events are kept decoded for those who sync first or after a long time. */
-const keptLimit = 10_000
+/** How much is kept decoded for those who sync first or after a long time, in bytes as estimated by `memoryOf`. */
+const keptLimitBytes = 32 * 1024 * 1024
+/** What a kept event costs beside its JSON: objects, the text that is made of it. */
+const eventOverheadBytes = 1_500
 
 /** By event number. One for each database, which its translator stands for. */
 const caches = new WeakMap<Numbers, LRUCache<number, StoredEvent>>()
 
+const keptEvents = {
+  maxSize: keptLimitBytes,
+  sizeCalculation: ({ event }: StoredEvent) => eventOverheadBytes + memoryOf(event.pdu),
+}
+
 function cacheOf(numbers: Numbers): LRUCache<number, StoredEvent> {
   let cache = caches.get(numbers)
-  if (!cache) caches.set(numbers, (cache = new LRUCache<number, StoredEvent>({ max: keptLimit })))
+  if (!cache) caches.set(numbers, (cache = new LRUCache<number, StoredEvent>(keptEvents)))
   return cache
 }
 

@@ -1,5 +1,5 @@
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
-import { isJsonObject, type JsonValue } from '../protocol/json.ts'
+import { memoryOf } from '../protocol/json-memory.ts'
 import { type EventEntry, type LogEntry, type ReceiptEntry, type StoredEvent } from '../storage/log-entries.ts'
 
 /** An entry of one kind, with its place in the log. */
@@ -13,26 +13,13 @@ interface RoomTail {
   readonly receipts: (ReceiptEntry & { readonly position: number })[]
 }
 
-/** How much of the log is kept decoded, in bytes as estimated by `bytesOf`. */
+/** How much of the log is kept decoded, in bytes as estimated by `memoryOf`. */
 const ringLimitBytes = 64 * 1024 * 1024
 /** What an entry costs beside its JSON: objects, indexes, the text that is made of it. */
 const entryOverheadBytes = 1_500
 
-/** The memory that a JSON value takes, roughly. */
-function bytesOf(value: JsonValue): number {
-  if (typeof value === 'string') return 32 + value.length * 2
-  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + bytesOf(item), 32)
-  if (!isJsonObject(value)) return 16
-  let bytes = 64
-  for (const key in value) {
-    const item = value[key]
-    bytes += 24 + key.length + (item === undefined ? 0 : bytesOf(item))
-  }
-  return bytes
-}
-
 function costOf(entry: LogEntry): number {
-  if (entry.kind === 'event') return entryOverheadBytes + bytesOf(entry.stored.event.pdu)
+  if (entry.kind === 'event') return entryOverheadBytes + memoryOf(entry.stored.event.pdu)
   if (entry.kind === 'account_data' || entry.kind === 'to_device') return entryOverheadBytes / 3 + entry.content.length
   return entry.kind === 'gone' ? 16 : entryOverheadBytes / 3
 }

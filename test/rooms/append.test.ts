@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { append, makeRoom } from '../../src/rooms/append.ts'
-import { roomHead } from '../../src/rooms/head.ts'
+import { RoomHead, roomHead } from '../../src/rooms/head.ts'
 import { type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
 import { roomVersion, roomVersions, type RoomVersion } from '../../src/protocol/room-versions.ts'
-import { snapshotEventNumbers } from '../../src/storage/room-heads.ts'
+import { loadHead, snapshotEventNumbers } from '../../src/storage/room-heads.ts'
 import { eventsByNumber } from '../../src/storage/events.ts'
 import { requestHash } from '../../src/storage/transactions.ts'
 import { type StorageContext, storageContext } from '../harness/storage-context.ts'
@@ -75,6 +75,26 @@ describe('the door to a room', () => {
     const after = await roomHead(ctx, roomId)
     expect(after?.depth).toBe(depth)
     expect(after?.event('m.room.topic')).toBeNull()
+  })
+
+  it('knows after every change how much memory its head takes', async () => {
+    const { ctx } = server
+    const roomId = await publicRoom(version12)
+    const say = (length: number) =>
+      append(ctx, roomId, async room => {
+        await room.add({ sender: alice, type: 'org.example.note', stateKey: '', content: { note: 'x'.repeat(length) } })
+      })
+    await say(10)
+    const small = (await roomHead(ctx, roomId))?.sizeBytes ?? 0
+    await say(10_000)
+    const large = (await roomHead(ctx, roomId))?.sizeBytes ?? 0
+    expect(large - small).toBeGreaterThan(10_000)
+    await say(10)
+    expect(Math.abs(((await roomHead(ctx, roomId))?.sizeBytes ?? 0) - small)).toBeLessThan(100)
+    // What is read anew takes what had been reckoned up.
+    const loaded = await loadHead(ctx.db, ctx.numbers, roomId)
+    if (!loaded) throw new Error('the room is gone')
+    expect(Math.abs(new RoomHead(loaded).sizeBytes - small)).toBeLessThan(100)
   })
 
   it('stores state so that any event’s state can be read again', async () => {

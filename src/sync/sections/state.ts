@@ -27,15 +27,24 @@ export interface StateShape {
   readonly isAfter: boolean
 }
 
-/** For how many rooms of devices the members that were sent are remembered, and how many of each. */
-const rememberedRooms = 20_000
+/** How much memory it may take to remember which members were sent; about what a room of a device takes, and a member in it. */
+const rememberedLimitBytes = 32 * 1024 * 1024
+const roomOverheadBytes = 400
+const memberBytes = 100
+/** How many members of one room are remembered for one device. */
 const rememberedMembers = 2_000
 
 /**
  * The users whose member events a device has been sent, with the position of the answer that had them; by user, device and
  * room. Changes are sent in any case. What is forgotten is sent again, which is harmless.
  */
-const sentMembers = perServer(() => new LRUCache<string, Map<string, number>>({ max: rememberedRooms }))
+const sentMembers = perServer(
+  () =>
+    new LRUCache<string, Map<string, number>>({
+      maxSize: rememberedLimitBytes,
+      sizeCalculation: members => roomOverheadBytes + members.size * memberBytes,
+    }),
+)
 
 const memberType = 'm.room.member'
 
@@ -146,12 +155,12 @@ async function lazyMembers(
 ): Promise<Map<number, LazyMembers>> {
   const sent = sentMembers(ctx)
   const asked: { roomNumber: number; userId: string; position: number }[] = []
-  const memories = new Map<number, Map<string, number>>()
+  const memories = new Map<number, { readonly key: string; readonly memory: Map<string, number> }>()
   for (const { roomNumber, isFull, upTo, timeline, heroes } of wanted) {
     const key = `${caller.userNumber} ${roomNumber} ${caller.deviceId ?? ''}`
     const memory = isFull ? new Map<string, number>() : (sent.get(key) ?? new Map<string, number>())
     sent.set(key, memory)
-    memories.set(roomNumber, memory)
+    memories.set(roomNumber, { key, memory })
     const users = new Set<string>([...timeline.events.map(({ event }) => event.sender), ...heroes])
     if (isFull) users.add(caller.userId)
     for (const userId of users) {
@@ -164,13 +173,17 @@ async function lazyMembers(
   }
   const found = await membersAt(source.bulk, ctx.numbers, asked)
   const result = new Map<number, LazyMembers>()
-  for (const [roomNumber, memory] of memories) {
+  for (const [roomNumber, { key, memory }] of memories) {
     const remember = (events: readonly StoredEvent[]) => {
       for (const { event } of events) {
         if (event.type !== memberType || event.stateKey === null) continue
         if (memory.size >= rememberedMembers) memory.clear()
         memory.set(event.stateKey, source.to)
       }
+      // Put in again, to be counted as large as it has become; unless another answer has replaced it meanwhile.
+      if (sent.peek(key) !== memory) return
+      sent.delete(key)
+      sent.set(key, memory)
     }
     result.set(roomNumber, { needed: new Map(), remember })
   }

@@ -19,15 +19,24 @@ import { liveOf } from '../live.ts'
 import { beginning, type Source } from '../source.ts'
 import { countsOf, isUnread, notificationLimit, type RoomCounts, type Unread } from './state.ts'
 
-/** How many rooms of users are remembered. */
-const rememberedLimit = 50_000
+/** How much memory the unread events of rooms of users may take; and about what a room takes, and each event in it. */
+const rememberedLimitBytes = 32 * 1024 * 1024
+const roomOverheadBytes = 500
+const notificationBytes = 120
 /** How many events of a room are looked at for a user of whom nothing is remembered: no more are counted. */
 const coldStartLimit = 100
 /** How far relations are followed to find a thread. "a maximum of 3 hops is recommended" */
 const hopLimit = 3
 
 /** By user and room number. */
-const remembered = perServer(() => new LRUCache<string, Unread>({ max: rememberedLimit }))
+const remembered = perServer(
+  () =>
+    new LRUCache<string, Unread>({
+      maxSize: rememberedLimitBytes,
+      sizeCalculation: ({ notifications, read }) =>
+        roomOverheadBytes + (notifications.length + read.size) * notificationBytes,
+    }),
+)
 
 const prepared = new WeakMap<StoredEvent, PreparedPushEvent>()
 
