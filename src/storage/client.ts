@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { type Socket } from 'node:net'
 import pg from 'pg'
+import { systemClock, type Timer } from '../clock.ts'
 import { type Logger } from '../log.ts'
 import { DatabaseError, strippedError } from './database-error.ts'
 
@@ -16,6 +17,11 @@ export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 export const CONNECT_TIMEOUT_MS = 5_000
 /** Silence after which the kernel starts to probe a TCP connection; with libuv's ten probes a dead one is found in 15 s. */
 const KEEP_ALIVE_DELAY_MS = 5_000
+/** Silence after which a connection that owes an answer is given up: the kernel's probes do not notice that a proxy between
+ *  has forgotten it, or that Postgres is frozen. What runs in the pool may take as long as a statement may. */
+const POOL_SILENCE_MS = STATEMENT_TIMEOUT_MS + LOCK_TIMEOUT_MS
+/** The log's commits and the hot reads take milliseconds. */
+const QUICK_SILENCE_MS = 10_000
 
 const INT8 = 20
 const INT8_ARRAY = 1016
@@ -130,10 +136,12 @@ function submitsItself(config: unknown): boolean {
   return typeof config === 'object' && config !== null && 'submit' in config
 }
 
-/** What node-pg keeps and does not declare: whether the client pipelines, and its socket. */
+/** What node-pg keeps and does not declare: whether the client pipelines, its socket, and what is not answered yet. */
 interface PipelinedClient {
   readonly pipeline?: boolean
-  readonly connection?: { readonly stream?: Partial<Pick<Socket, 'cork' | 'uncork' | 'writableCorked'>> }
+  readonly connection?: { readonly stream?: Partial<Socket> }
+  readonly _activeQuery?: object | null
+  readonly _sentQueryQueue?: readonly object[]
 }
 
 /** Lets what a pipelined client sends in one turn of the event loop go out in one write: a system call for each statement
@@ -143,6 +151,50 @@ function gatherWrites({ pipeline, connection }: PipelinedClient): void {
   if (pipeline !== true || stream?.writableCorked !== 0) return
   stream.cork?.()
   process.nextTick(() => stream.uncork?.())
+}
+
+function socketOf(client: pg.ClientBase): Partial<Socket> | undefined {
+  return (client as unknown as PipelinedClient).connection?.stream // See there.
+}
+
+function owesAnswer(client: pg.ClientBase): boolean {
+  const { _activeQuery: active, _sentQueryQueue: sent = [] } = client as unknown as PipelinedClient // See there.
+  return (active !== null && active !== undefined) || sent.length > 0
+}
+
+function giveUp(client: pg.ClientBase): void {
+  socketOf(client)?.destroy?.(new Error('Connection terminated for its silence'))
+}
+
+/** Clients that may take as long as they take. */
+const patient = new WeakSet<pg.ClientBase>()
+
+/** Lets a client run statements without an end. */
+export function allowSilence(client: pg.ClientBase): void {
+  patient.add(client)
+}
+
+/** Breaks the connection when an answer is owed and nothing has come for so long; then calls `onEnd`. What is sent meanwhile
+ *  does not count: into a dead connection much can be sent. */
+function endWhenSilent(client: pg.ClientBase, silenceMs: number, onEnd: () => void): void {
+  const socket = socketOf(client)
+  const looks = 5
+  let received = 0
+  let silentLooks = 0
+  let timer: Timer
+  const look = (): void => {
+    const isSilent = owesAnswer(client) && !patient.has(client) && socket?.bytesRead === received
+    received = socket?.bytesRead ?? 0
+    silentLooks = isSilent ? silentLooks + 1 : 0
+    if (silentLooks >= looks) {
+      giveUp(client)
+      onEnd()
+    } else {
+      timer = systemClock.setTimeout(look, silenceMs / looks)
+    }
+  }
+  timer = systemClock.setTimeout(look, silenceMs / looks)
+  socket?.once?.('close', () => timer.clear())
 }
 
 /** node-pg's client with three changes: its errors are stripped, statements declared with `statement()` are prepared once
@@ -188,7 +240,11 @@ export function openPool(connection: Connection, log: Logger, size: number, insp
   const report = (error: unknown): void => reportLoss(log, error)
   // An idle client reports to the pool; one that is checked out, between two queries, only to itself.
   pool.on('error', report)
-  pool.on('connect', client => client.on('error', report))
+  pool.on('connect', client => {
+    client.on('error', report)
+    endWhenSilent(client, POOL_SILENCE_MS, () => void closeIdle(connection))
+  })
+  openOf(connection).pool = pool
   return pool
 }
 
@@ -208,7 +264,39 @@ export async function openClient(
     await client.end()
     throw error
   }
+  const { quick } = openOf(connection)
+  quick.add(client)
+  client.once('end', () => quick.delete(client))
+  endWhenSilent(client, QUICK_SILENCE_MS, () => void closeIdle(connection))
   return client
+}
+
+/** What is open by one address: the pool, and the clients beside it. */
+interface Open {
+  pool: pg.Pool | null
+  readonly quick: Set<pg.Client>
+}
+
+const openByConnection = new WeakMap<Connection, Open>()
+
+function openOf(connection: Connection): Open {
+  const known = openByConnection.get(connection)
+  if (known) return known
+  const made: Open = { pool: null, quick: new Set() }
+  openByConnection.set(connection, made)
+  return made
+}
+
+/** Ends the connections that nobody waits for: what has silenced one of them will have silenced them too. */
+async function closeIdle(connection: Connection): Promise<void> {
+  const { pool, quick } = openOf(connection)
+  for (const client of quick) if (!owesAnswer(client)) giveUp(client)
+  try {
+    for (let left = pool?.idleCount ?? 0; pool && left > 0 && pool.idleCount > 0; left--)
+      (await pool.connect()).release(true)
+  } catch {
+    // The pool has been closed, or the database is away: nothing lies idle in it.
+  }
 }
 
 function reportLoss(log: Logger, error: unknown): void {

@@ -151,17 +151,20 @@ class HotReads {
     this.#open = open
   }
 
-  /** The rows, or null when the connection was lost or refused: then the caller asks the pool, which reads again or fails. */
+  /** The rows, or null when the connection was lost or refused, and a second one too: then the caller asks the pool, which
+   *  reads again or fails. */
   async query(name: string, text: string, values: unknown[]): Promise<object[] | null> {
-    try {
-      const client = await this.#connected()
-      if (client === null) return null
-      const result = await client.query<object>({ name, text, values })
-      return result.rows
-    } catch (error) {
-      if (error instanceof DatabaseError && error.isUnavailable) return null
-      throw error
+    for (let triesLeft = 2; triesLeft > 0; triesLeft--) {
+      try {
+        const client = await this.#connected()
+        if (client === null) return null
+        const result = await client.query<object>({ name, text, values })
+        return result.rows
+      } catch (error) {
+        if (!(error instanceof DatabaseError && error.isUnavailable)) throw error
+      }
     }
+    return null
   }
 
   async close(): Promise<void> {

@@ -203,6 +203,10 @@ export class LogFollower {
     this.#poll?.clear()
     if (this.#closed) return
     this.#poll = this.#clock.setTimeout(() => {
+      // Who only listens does not find out that nobody is there any more: a question that is not answered ends the connection.
+      this.#listener?.query('SELECT').catch(() => {
+        // `end` follows, and listens again.
+      })
       void this.catchUp().finally(() => this.#schedulePoll())
     }, pollIntervalMs)
   }

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
+import { allowSilence } from './client.ts'
 import { DatabaseError } from './database-error.ts'
 
 /** Where the numbered files lie. */
@@ -71,6 +72,7 @@ export async function migrate(
   const client = await pool.connect()
   try {
     // A migration may take as long as it needs, and so may waiting for another process's.
+    allowSilence(client)
     await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
     await lock(client)
     await client.query(`CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -33,7 +33,6 @@ export class PostgresProxy {
   readonly #target: { readonly path: string }
   readonly #links = new Set<Link>()
   #opened = 0
-  #isFrozen = false
 
   private constructor(server: Server, database: TestDatabase) {
     if ('url' in database.connection) throw new Error('the database must be reached by the parts of its address')
@@ -67,19 +66,10 @@ export class PostgresProxy {
     return this.#opened
   }
 
-  get isFrozen(): boolean {
-    return this.#isFrozen
-  }
-
-  /** From now on nothing passes, in either direction, and nothing is closed: connections are half open. */
-  freeze(): void {
-    this.#isFrozen = true
-  }
-
-  /** Ends the freeze; the connections that lived through it are lost. */
-  thaw(): void {
-    this.#isFrozen = false
-    this.cutAll()
+  /** From now on nothing passes through the connections there are, in either direction, and nothing is closed: they are half
+   *  open. New ones work. */
+  strand(): void {
+    for (const link of this.#links) link.isStranded = true
   }
 
   /** Breaks all connections. */
@@ -113,6 +103,7 @@ const noPortal = 'there_is_no_such_portal'
 
 /** One connection of a client, and the one to Postgres that stands behind it. */
 class Link {
+  isStranded = false
   readonly #proxy: PostgresProxy
   readonly #client: Socket
   readonly #postgres: Socket
@@ -129,8 +120,8 @@ class Link {
     this.#postgres = postgres
     this.#number = number
     client.setNoDelay(true)
-    const toPostgres = new Pipe(proxy, postgres)
-    const toClient = new Pipe(proxy, client)
+    const toPostgres = new Pipe(proxy, this, postgres)
+    const toClient = new Pipe(proxy, this, client)
     const asked = new Framing(
       () => !this.#isStarted,
       message => {
@@ -249,18 +240,20 @@ class Framing {
 /** One direction of a connection, with the proxy's delay and width. */
 class Pipe {
   readonly #proxy: PostgresProxy
+  readonly #link: Link
   readonly #to: Socket
   #queue: { readonly message: Buffer; readonly dueMs: number }[] = []
   #isRunning = false
 
-  constructor(proxy: PostgresProxy, to: Socket) {
+  constructor(proxy: PostgresProxy, link: Link, to: Socket) {
     this.#proxy = proxy
+    this.#link = link
     this.#to = to
   }
 
   write(message: Buffer): void {
-    const { delayMs, bytesPerSecond, isFrozen } = this.#proxy
-    if (isFrozen) return
+    const { delayMs, bytesPerSecond } = this.#proxy
+    if (this.#link.isStranded) return
     if (delayMs === 0 && bytesPerSecond === null && !this.#isRunning) {
       this.#to.write(message)
       return
@@ -276,7 +269,7 @@ class Pipe {
       if (waitMs > 0) await sleep(waitMs)
       const { bytesPerSecond } = this.#proxy
       if (bytesPerSecond !== null) await sleep((next.message.length / bytesPerSecond) * 1000)
-      if (this.#to.destroyed || this.#proxy.isFrozen) continue
+      if (this.#to.destroyed || this.#link.isStranded) continue
       this.#to.write(next.message)
     }
     this.#isRunning = false
