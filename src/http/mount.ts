@@ -212,19 +212,29 @@ function answerClientError(error: Error & { code?: string }, socket: Socket): vo
   )
 }
 
+/** How long a connection that has not brought a request yet may still bring one when the server closes. */
+const firstRequestGraceMs = 1_000
+
 /** The open connections and how many requests each is busy with: when the server closes, those without one are cut. */
 class Connections {
   readonly #busyWith = new Map<Socket, number>()
+  /** Those that have not brought a request yet. */
+  readonly #fresh = new Set<Socket>()
   #isClosing = false
 
   constructor(server: Server) {
     server.on('connection', (socket: Socket) => {
       this.#busyWith.set(socket, 0)
-      socket.once('close', () => this.#busyWith.delete(socket))
+      this.#fresh.add(socket)
+      socket.once('close', () => {
+        this.#busyWith.delete(socket)
+        this.#fresh.delete(socket)
+      })
     })
   }
 
   note(socket: Socket, response: ServerResponse): void {
+    this.#fresh.delete(socket)
     this.#add(socket, 1)
     response.once('close', () => {
       this.#add(socket, -1)
@@ -235,7 +245,12 @@ class Connections {
   /** Node's own `closeIdleConnections` leaves those alone that have never sent anything. */
   closeIdle(): void {
     this.#isClosing = true
-    for (const socket of this.#busyWith.keys()) this.#cutIfIdle(socket)
+    for (const socket of this.#busyWith.keys()) if (!this.#fresh.has(socket)) this.#cutIfIdle(socket)
+  }
+
+  /** Ends those too whose first request did not come. */
+  closeFresh(): void {
+    for (const socket of this.#fresh) this.#cutIfIdle(socket)
   }
 
   #add(socket: Socket, count: number): void {
@@ -248,13 +263,18 @@ class Connections {
   }
 }
 
-function closeServer(server: Server, connections: Connections, graceMs: number): Promise<void> {
-  if (!server.listening) return Promise.resolve()
-  return new Promise(resolve => {
+/** What has been accepted is served: somebody opens a connection because a request is on its way. */
+async function closeServer(server: Server, connections: Connections, graceMs: number): Promise<void> {
+  if (!server.listening) return
+  // What stands in the queue of the system would be reset: it has just been emptied when the loop comes here.
+  await new Promise(setImmediate)
+  await new Promise<void>(resolve => {
     // Sockets live in real time, whatever the clock of the server says.
     const timer = systemClock.setTimeout(() => server.closeAllConnections(), graceMs)
+    const freshTimer = systemClock.setTimeout(() => connections.closeFresh(), Math.min(firstRequestGraceMs, graceMs))
     server.close(() => {
       timer.clear()
+      freshTimer.clear()
       resolve()
     })
     connections.closeIdle()
