@@ -22,6 +22,7 @@ import {
   noteLogDay,
 } from '../storage/sweep-rows.ts' // prettier-ignore
 import { deleteExpiredLoginTokens } from '../storage/tokens.ts'
+import { clockWatch } from './clock-watch.ts'
 
 /** How many rooms are looked at together. */
 const roomPageSize = 500
@@ -59,6 +60,7 @@ export const sweeper = {
   name: 'sweeper',
   start(ctx: Context): () => Promise<void> {
     const stopping = new AbortController()
+    clockWatch(ctx)
     const running = sweepOnAndOn(ctx, stopping.signal)
     return async () => {
       stopping.abort()
@@ -73,6 +75,7 @@ async function sweepOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
     await ctx.clock.sleep(ctx.config.retention.sweepInterval, signal).catch(() => undefined)
     if (signal.aborted) return
     try {
+      if (!(await clockWatch(ctx).isTrusted())) continue
       const swept = await sweep(ctx, signal)
       // Somebody else swept, and may have destroyed keys.
       if (!swept) await ctx.keyring.refresh()

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { type Tx } from './database.ts'
+import { type Reader, type Tx } from './database.ts'
 import { logKinds } from './log-entries.ts'
 
 /** Deletes what is remembered of requests before a date (YYYY-MM-DD); at most `limit`. Returns how many. */
@@ -34,10 +34,20 @@ export async function deleteExpiredSessions(tx: Tx, nowTs: number, limit: number
   return rows[0]?.ended ?? 0
 }
 
-/** Notes where the log stands today (YYYY-MM-DD), unless that is noted already. */
+/** The newest day (YYYY-MM-DD) of which it was noted where the log stood: that of the last sweep. `null` before the first. */
+export async function newestLogDay(reader: Reader): Promise<string | null> {
+  const row = await reader
+    .selectFrom('log_days')
+    .select(({ fn }) => fn.max('day').as('day'))
+    .executeTakeFirst()
+  return row?.day ?? null
+}
+
+/** Notes where the log stands today (YYYY-MM-DD), unless that is noted already, or a later day is: the clock has been set
+ *  back, and what is new now would pass for old when it is right again. */
 export async function noteLogDay(tx: Tx, today: string): Promise<void> {
   await sql`INSERT INTO log_days (day, position) SELECT ${today}::date, position FROM log_head
-    ON CONFLICT DO NOTHING`.execute(tx)
+    WHERE NOT EXISTS (SELECT FROM log_days WHERE day > ${today}::date) ON CONFLICT DO NOTHING`.execute(tx)
 }
 
 /**

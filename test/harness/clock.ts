@@ -8,6 +8,7 @@ export const TEST_START_MS = Date.UTC(2026, 2, 1, 12)
 export class TestClock implements Clock {
   readonly #startMs: number
   #nowMs: number
+  #setByMs = 0
   #order = 0
   readonly #timers = new Map<number, { dueMs: number; callback: () => void }>()
 
@@ -18,7 +19,7 @@ export class TestClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs
+    return this.#nowMs + this.#setByMs
   }
 
   monotonic(): number {
@@ -34,6 +35,11 @@ export class TestClock implements Clock {
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return sleepOn(this, delayMs, signal)
+  }
+
+  /** Sets the clock: what it says changes, and no time passes. */
+  set(byMs: number): void {
+    this.#setByMs += byMs
   }
 
   /** How many timers wait. */
