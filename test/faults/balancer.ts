@@ -34,7 +34,8 @@ export class Balancer {
             answer.pipe(outgoing)
           })
           onward.on('error', (error: Error & { code?: string }) => {
-            const mayRepeat = error.code === 'ECONNREFUSED' || (error.code === 'ECONNRESET' && incoming.method !== 'POST')
+            const mayRepeat =
+              error.code === 'ECONNREFUSED' || (error.code === 'ECONNRESET' && incoming.method !== 'POST')
             if (mayRepeat && !outgoing.headersSent) attempt(others)
             else if (!outgoing.headersSent) outgoing.writeHead(502).end(JSON.stringify({ reason: error.message }))
           })

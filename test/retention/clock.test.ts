@@ -43,49 +43,49 @@ async function sweepUntil(condition: () => Promise<boolean> | boolean): Promise<
   }
 }
 
-const isThere = async (body: string) => Object.keys(await tablesThatHold(server.ctx.db, { body })).length > 0
+const isThere = async (event: string) => Object.keys(await tablesThatHold(server.ctx.db, { event })).length > 0
 
 describe('a clock that is set', () => {
   it('far ahead deletes nothing, and nothing is lost when it is set right', async () => {
     await begin()
-    const event = await message('quince')
+    const quince = await message('quince')
     server.clock.set(400 * day)
     await sweepUntil(() => said.length > 0)
     expect(said[0]).toContain('nothing is deleted')
-    expect(await isThere('quince')).toBe(true)
+    expect(await isThere(quince)).toBe(true)
     server.clock.set(-400 * day)
     await sweepUntil(() => server.clock.monotonic() > 3 * hour)
-    expect(await answerOf(alice, 'GET', `/rooms/${encodeURIComponent(room)}/event/${encodeURIComponent(event)}`)).toEqual([200, null]) // prettier-ignore
-    expect(await isThere('quince')).toBe(true)
+    expect(await answerOf(alice, 'GET', `/rooms/${encodeURIComponent(room)}/event/${encodeURIComponent(quince)}`)).toEqual([200, null]) // prettier-ignore
+    expect(await isThere(quince)).toBe(true)
   })
 
   it('far ahead is believed when it has stayed there for an hour', async () => {
     await begin()
-    await message('medlar')
+    const medlar = await message('medlar')
     server.clock.set(400 * day)
     await sweepUntil(() => said.length > 0)
     const doubtedMs = server.clock.monotonic()
-    await sweepUntil(async () => !(await isThere('medlar')))
+    await sweepUntil(async () => !(await isThere(medlar)))
     expect(server.clock.monotonic() - doubtedMs).toBeGreaterThanOrEqual(hour)
   })
 
   it('by less than an hour is believed at once', async () => {
     await begin()
-    await message('sloe')
+    const sloe = await message('sloe')
     await server.clock.advance(30 * day - hour / 2)
     server.clock.set(hour - 60_000)
-    await sweepUntil(async () => !(await isThere('sloe')))
+    await sweepUntil(async () => !(await isThere(sloe)))
     expect(said).toEqual([])
   })
 
   it('while the server was off is doubted as well', async () => {
     await begin()
-    await message('damson')
+    const damson = await message('damson')
     await sweepUntil(async () => (await server.ctx.db.pool.query('SELECT FROM log_days')).rowCount === 1)
     server.clock.set(400 * day)
     server = await server.restart()
     await sweepUntil(() => said.length > 0)
-    expect(await isThere('damson')).toBe(true)
+    expect(await isThere(damson)).toBe(true)
   })
 
   it.each([hour, -hour, 400 * day, -10 * year])('by %d ms stops nobody: events keep their order', async byMs => {
