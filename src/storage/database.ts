@@ -155,13 +155,19 @@ class HotReads {
    *  reads again or fails. */
   async query(name: string, text: string, values: unknown[]): Promise<object[] | null> {
     for (let triesLeft = 2; triesLeft > 0; triesLeft--) {
+      const asked = this.#connected()
       try {
-        const client = await this.#connected()
+        const client = await asked
         if (client === null) return null
         const result = await client.query<object>({ name, text, values })
         return result.rows
       } catch (error) {
         if (!(error instanceof DatabaseError && error.isUnavailable)) throw error
+        // Its end may be told of only later: the second try shall not meet it again.
+        if (asked !== null && this.#client === asked) {
+          this.#client = null
+          asked.then(client => client.end()).catch(() => undefined)
+        }
       }
     }
     return null
@@ -175,7 +181,7 @@ class HotReads {
     await client?.then(open => open.end()).catch(() => undefined)
   }
 
-  async #connected(): Promise<pg.Client | null> {
+  #connected(): Promise<pg.Client> | null {
     if (this.#closed) return null
     if (this.#client === null) {
       const opening = this.#open()
