@@ -146,6 +146,20 @@ table devices
   constraint devices_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
   CREATE INDEX devices_last_seen ON devices USING btree (last_seen_on)
 
+table erasures
+  user_number integer not null
+  receipt_hash bytea not null
+  asked_on date not null
+  finished_on date
+  room_number integer not null default 0
+  position bigint not null default '-9007199254740991'::bigint
+  counts text not null
+  expires_ts bigint not null
+  constraint erasures_pkey PRIMARY KEY (user_number)
+  constraint erasures_receipt_hash_check CHECK ((octet_length(receipt_hash) = 32))
+  constraint erasures_receipt_hash_key UNIQUE (receipt_hash)
+  constraint erasures_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number) ON DELETE CASCADE
+
 table event_relations
   parent_id text collate C not null
   child_number bigint not null
@@ -382,6 +396,16 @@ table one_time_keys
   constraint one_time_keys_pkey PRIMARY KEY (user_number, device_id, algorithm, key_id)
   constraint one_time_keys_user_number_device_id_fkey FOREIGN KEY (user_number, device_id) REFERENCES devices(user_number, device_id) ON DELETE CASCADE
   CREATE INDEX one_time_keys_order ON one_time_keys USING btree (user_number, device_id, algorithm, key_number)
+
+table page_sessions
+  token_hash bytea not null
+  user_number integer not null
+  expires_ts bigint not null
+  constraint page_sessions_pkey PRIMARY KEY (token_hash)
+  constraint page_sessions_token_hash_check CHECK ((octet_length(token_hash) = 32))
+  constraint page_sessions_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
+  CREATE INDEX page_sessions_expires ON page_sessions USING btree (expires_ts)
+  CREATE INDEX page_sessions_user ON page_sessions USING btree (user_number)
 
 table profiles
   user_number integer not null

@@ -10,6 +10,7 @@ import {
   setPasswordHash,
 } from '../storage/accounts.ts'
 import { type Tx } from '../storage/database.ts'
+import { deletePageSessionsOf } from '../storage/page-sessions.ts'
 import { deleteLoginTokens } from '../storage/tokens.ts'
 import { hashPassword } from './passwords.ts'
 import { endSessionsIn } from './sessions.ts'
@@ -27,7 +28,7 @@ export interface AccountOwner {
 
 /**
  * Sets a new password, which has passed `checkNewPassword`. With `logOutOthers` every device but `keptDevice` is deleted.
- * Login tokens are void in any case. `useUp` runs first, in the same transaction. Throws `M_USER_DEACTIVATED`.
+ * Login tokens and sign-ins to the pages are void in any case. `useUp` runs first, in the same transaction. Throws `M_USER_DEACTIVATED`.
  * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountpassword
  */
 export async function changePassword(
@@ -44,6 +45,7 @@ export async function changePassword(
       throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
     }
     await deleteLoginTokens(tx, owner.userNumber)
+    await deletePageSessionsOf(tx, owner.userNumber)
     if (change.logOutOthers) await endSessionsIn(tx, announce, owner, { allExcept: change.keptDevice })
   })
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { type Random, isWellFormedToken } from '../random.ts'
 
-/** What access tokens, refresh tokens, login tokens and join links begin with, so that scanners find leaked ones. */
-const prefixes = { access: 'lta', refresh: 'ltr', login: 'ltl', join: 'ltj' } as const
+/** What access tokens, refresh tokens, login tokens, join links, sign-ins to pages and receipts begin with, so that scanners find leaked ones. */
+const prefixes = { access: 'lta', refresh: 'ltr', login: 'ltl', join: 'ltj', page: 'ltp', erasure: 'lte' } as const
 
 export type TokenKind = keyof typeof prefixes
 

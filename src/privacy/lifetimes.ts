@@ -1,3 +1,6 @@
+/** How long the receipt of an erased account waits to be fetched. */
+export const receiptLifetimeMs = 30 * 24 * 3_600_000
+
 /** How many days rows live whose age alone decides. The sweeper deletes them then, and the inventory says so. */
 export const lifetimeDays = {
   /** Requests with a transaction ID: for as long as a client may still repeat one. */

@@ -12,10 +12,12 @@ import { whileAlone } from '../storage/advisory-lock.ts'
 import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import { eventBody, eventsByNumber } from '../storage/events.ts'
 import { deleteExpiredInteractiveAuthSessions } from '../storage/interactive-auth.ts'
+import { deleteExpiredReceipts } from '../storage/erasures.ts'
 import { deleteExpiredJoinLinks } from '../storage/join-links.ts'
 import { deleteOldJobs } from '../storage/background-jobs.ts'
 import { deleteOldReports } from '../storage/reports.ts'
 import { retentionOverridesOf } from '../storage/retention-overrides.ts'
+import { deleteExpiredPageSessions } from '../storage/page-sessions.ts'
 import { expiredEvents, type ExpiredEvent, forgetEvents, roomsAfter, roomsWithExpired, type RoomsWanted, stateEventsOf, type SweptRoom } from '../storage/sweep.ts' // prettier-ignore
 import {
   deleteExpiredSessions, deleteOldLogDays, deleteOldLogEntries, deleteOldToDeviceMessages, deleteOldTransactions,
@@ -200,6 +202,8 @@ async function sweepRows(ctx: Context, signal: AbortSignal): Promise<number> {
     tx => deleteExpiredSessions(tx, nowTs, rowBatchSize),
     tx => deleteExpiredLoginTokens(tx, nowTs),
     tx => deleteExpiredJoinLinks(tx, nowTs),
+    tx => deleteExpiredPageSessions(tx, nowTs),
+    tx => deleteExpiredReceipts(tx, nowTs),
     tx => deleteExpiredInteractiveAuthSessions(tx, nowTs, rowBatchSize),
     tx => deleteOldAuditedUses(tx, tsBefore(lifetimeDays.admin_audit), rowBatchSize),
     tx => deleteOldJobs(tx, tsBefore(lifetimeDays.background_jobs), rowBatchSize),

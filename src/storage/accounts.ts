@@ -174,7 +174,7 @@ export async function deactivateAccount(tx: Tx, userNumber: number, isErased: bo
   if (result.numUpdatedRows !== 1n) return false
   const tables = [
     'devices', 'login_tokens', 'interactive_auth_sessions', 'profiles', 'filters', 'account_data', 'key_backups',
-    'cross_signing_keys', 'recovery_codes',
+    'cross_signing_keys', 'recovery_codes', 'page_sessions',
   ] as const // prettier-ignore
   for (const table of tables) await tx.deleteFrom(table).where('user_number', '=', userNumber).execute()
   await tx.deleteFrom('key_signatures').where('target_number', '=', userNumber).execute()

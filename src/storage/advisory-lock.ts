@@ -4,6 +4,7 @@ import { type Database } from './database.ts'
 export const lockKeys = {
   sweeper: 4_921_001,
   background_jobs: 4_921_002,
+  eraser: 4_921_003,
   running: 4_921_101,
   starting: 4_921_102,
 } as const

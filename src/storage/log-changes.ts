@@ -4,7 +4,7 @@ import { type MediaId } from '../protocol/media-id.ts'
 import { type Lifespan } from '../privacy/seal.ts'
 import { type RoomVersionId } from '../protocol/room-versions.ts'
 import {
-  type AccountDataEntry, type DeviceListEntry, type ProfileEntry, type ReceiptEntry, type RoomEntry, type SessionEntry,
+  type AccountDataEntry, type DeviceListEntry, type ErasureEntry, type ProfileEntry, type ReceiptEntry, type RoomEntry, type SessionEntry,
   type StateChange, type StoredEvent, type ToDeviceEntry,
 } from './log-entries.ts' // prettier-ignore
 
@@ -19,6 +19,7 @@ export type Announcement =
   | DeviceListEntry
   | SessionEntry
   | ProfileEntry
+  | ErasureEntry
   | RoomEntry
 
 /** How to find again the answer to a request with a transaction ID. */

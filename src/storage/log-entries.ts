@@ -103,6 +103,12 @@ export interface ProfileEntry {
   readonly userId: UserId
 }
 
+/** What a user sent has been erased: whoever remembers some of it forgets it. */
+export interface ErasureEntry {
+  readonly kind: 'erasure'
+  readonly userId: UserId
+}
+
 /** Something of a room other than its events changed (aliases, directory, backfill, sweeping): caches of it are dropped. */
 export interface RoomEntry {
   readonly kind: 'room'
@@ -123,6 +129,7 @@ export type LogEntry = { readonly position: number } & (
   | DeviceListEntry
   | SessionEntry
   | ProfileEntry
+  | ErasureEntry
   | RoomEntry
   | GoneEntry
 )
@@ -139,4 +146,5 @@ export const logKinds: Readonly<Record<Exclude<LogEntryKind, 'gone'>, number>> =
   session: 6,
   profile: 7,
   room: 8,
+  erasure: 9,
 }

@@ -185,6 +185,7 @@ export async function readEntries(db: Database, numbers: Numbers, after: number,
       case 'device_list':
       case 'session':
       case 'profile':
+      case 'erasure':
         return userId ? { kind, position, userId } : gone
       case 'room':
         return room ? { kind, position, roomId: room.roomId } : gone

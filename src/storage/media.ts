@@ -252,3 +252,15 @@ export async function mediaOfUser(reader: Reader, userNumber: number, limit: num
     .execute()
   return rows.map(row => row.media_id)
 }
+
+/** The IDs of everything that the user has uploaded, in the order of the IDs. */
+export async function mediaIdsOf(reader: Reader, userNumber: number): Promise<MediaId[]> {
+  const rows = await reader
+    .selectFrom('media')
+    .select(sql<MediaId>`media_id`.as('media_id')) // As in `mediaOfUser`.
+    .where('user_number', '=', userNumber)
+    .where('file_name', 'is not', null)
+    .orderBy('media_id')
+    .execute()
+  return rows.map(row => row.media_id)
+}

@@ -32,13 +32,17 @@ function isOwn(inventory: Inventory, table: keyof Inventory, alias: string, owne
   )})`
 }
 
+/** The condition under which a text is a user ID or has it in it, as some state keys do. */
+export function namesUser(column: RawBuilder<unknown>, userId: UserId): RawBuilder<boolean> {
+  // What follows the ID must not be more of another server's name.
+  return sql`(strpos(${column}, ${userId}) > 0
+    AND substr(${column}, strpos(${column}, ${userId}) + length(${userId}), 1) !~ '[A-Za-z0-9.:-]')`
+}
+
 function followed(inventory: Inventory, alias: string, owner: Owner, way: Way): RawBuilder<boolean> {
   if ('number' in way) return sql`${sql.ref(`${alias}.${way.number}`)} = ${owner.userNumber}`
   if ('name' in way) {
-    const column = sql.ref(`${alias}.${way.name}`)
-    // What follows the ID must not be more of another server's name.
-    return sql`(strpos(${column}, ${owner.userId}) > 0
-      AND substr(${column}, strpos(${column}, ${owner.userId}) + length(${owner.userId}), 1) !~ '[A-Za-z0-9.:-]')`
+    return namesUser(sql.ref(`${alias}.${way.name}`), owner.userId)
   }
   const inner = `${alias}_${way.to}`
   return sql`${sql.ref(`${alias}.${way.refers}`)} IN (SELECT ${sql.ref(`${inner}.${way.by}`)}

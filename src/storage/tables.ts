@@ -109,6 +109,21 @@ export interface Tables {
     token: string | null
     expires_ts: number
   }
+  page_sessions: {
+    token_hash: Buffer
+    user_number: number
+    expires_ts: number
+  }
+  erasures: {
+    user_number: number
+    receipt_hash: Buffer
+    asked_on: string
+    finished_on: string | null
+    room_number: Generated<number>
+    position: Generated<number>
+    counts: string
+    expires_ts: number
+  }
   profiles: {
     user_number: number
     key: string

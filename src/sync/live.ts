@@ -33,6 +33,7 @@ export const liveOf = perServer((ctx: Context): Live => {
       if (entry.kind === 'event' && entry.pruned.length > 0)
         dropEvents(ctx.numbers, { eventNumbers: entry.pruned.map(({ eventNumber }) => eventNumber) })
       else if (entry.kind === 'room') void dropRoom(ctx, entry.roomId)
+      else if (entry.kind === 'erasure') tail.forget()
     }
   })
   onTyping(ctx, roomId => notifier.wakeAll(users.joinedIn(roomId)))
@@ -85,6 +86,7 @@ function wake(ctx: Context, live: Live, entry: LogEntry): void {
       return
     }
     case 'profile':
+    case 'erasure':
     case 'room':
     case 'gone':
       return

@@ -93,6 +93,11 @@ export class Tail {
     }
   }
 
+  /** Forgets everything up to now: what was said before is read from the database again, as it stands there. */
+  forget(): void {
+    while (this.#start < this.#entries.length) this.#drop()
+  }
+
   /** The entries after a position, oldest first. */
   *entriesAfter(position: number): IterableIterator<LogEntry> {
     for (let index = this.#start + Math.max(0, position - this.floor); index < this.#entries.length; index++) {
@@ -149,6 +154,7 @@ export class Tail {
         break
       case 'session':
       case 'profile':
+      case 'erasure':
       case 'room':
       case 'gone':
         break
@@ -187,6 +193,7 @@ export class Tail {
         break
       case 'session':
       case 'profile':
+      case 'erasure':
       case 'room':
       case 'gone':
         break

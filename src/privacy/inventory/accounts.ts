@@ -13,6 +13,8 @@ type AccountTables =
   | 'registration_tokens'
   | 'join_links'
   | 'interactive_auth_sessions'
+  | 'page_sessions'
+  | 'erasures'
   | 'profiles'
   | 'filters'
   | 'account_data'
@@ -154,6 +156,35 @@ export const accountTables: Inventory<AccountTables> = {
       body_hash: secret('Shows that the request is still the same.'),
       completed: plain('The stages that are done.'),
       token: plain('The registration token that it holds a use of.'),
+      expires_ts: expiresTs,
+    },
+  },
+  page_sessions: {
+    purpose: 'Sign-ins to the pages for people, each for an hour.',
+    whose: 'user',
+    lifetime: 'until it expires',
+    ways: byUserNumber,
+    erasure: 'deleted',
+    columns: {
+      token_hash: secret('The SHA-256 of what the browser’s cookie holds.'),
+      user_number: userNumber,
+      expires_ts: expiresTs,
+    },
+  },
+  erasures: {
+    purpose: 'Accounts that are being erased, and the receipts of those that are, until they are fetched.',
+    whose: 'user',
+    lifetime: 'until it expires',
+    ways: byUserNumber,
+    erasure: { kept: 'The receipt, until you have fetched it or it expires.' },
+    columns: {
+      user_number: userNumber,
+      receipt_hash: secret('The SHA-256 of what the receipt is fetched with.'),
+      asked_on: personal('The day when it was asked for.'),
+      finished_on: personal('The day when it was done.'),
+      room_number: plain('The last room that the work has been through.'),
+      position: plain('How far it has come in the next.'),
+      counts: personal('How many rows of which table were erased, pruned and kept.'),
       expires_ts: expiresTs,
     },
   },
