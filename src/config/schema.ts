@@ -278,6 +278,32 @@ export const settings = section({
       .default({})
       .describe('More keys for /.well-known/matrix/client.'),
   }).prefault({}),
+  support: section({
+    contacts: z
+      .array(
+        section(
+          {
+            role: z
+              .enum(['m.role.admin', 'm.role.security'])
+              .default('m.role.admin')
+              .describe('What they are there for.'),
+            matrix_id: z
+              .string()
+              .regex(/^@.+:.+$/, 'must be a user ID')
+              .nullable()
+              .default(null)
+              .describe('Their user ID.'),
+            email_address: z.string().min(3).nullable().default(null).describe('Their e-mail address.'),
+          },
+          ({ matrix_id: matrixId, email_address: email }) =>
+            matrixId || email ? null : { key: 'matrix_id', message: 'or email_address must be set' },
+        ),
+      )
+      .readonly()
+      .default([])
+      .describe('Who runs this server: shown on its pages and in /.well-known/matrix/support.'),
+    page: webUrl.nullable().default(null).describe('A page about how to get help.'),
+  }).prefault({}),
   turn: section(
     {
       uris: z
