@@ -5,11 +5,23 @@ import * as health from './health.ts'
 import * as mediaConfig from './media/config.ts'
 import * as mediaCreate from './media/create.ts'
 import * as mediaUpload from './media/upload.ts'
+import * as letheExport from './lethe/client/export.ts'
+import * as letheReport from './lethe/client/report.ts'
+import * as pagesAccount from './pages/account.ts'
+import * as pagesAccountDevices from './pages/account-devices.ts'
+import * as pagesAccountErase from './pages/account-erase.ts'
+import * as pagesAccountExport from './pages/account-export.ts'
+import * as pagesAccountPassword from './pages/account-password.ts'
+import * as pagesAccountReport from './pages/account-report.ts'
+import * as pagesAccountRooms from './pages/account-rooms.ts'
+import * as pagesHome from './pages/home.ts'
 import * as pagesJoin from './pages/join.ts'
+import * as pagesReceipt from './pages/receipt.ts'
 import * as pagesRecover from './pages/recover.ts'
 import * as pagesRecoveryCode from './pages/recovery-code.ts'
 import * as wellKnownClient from './well-known/client.ts'
 import * as wellKnownServer from './well-known/server.ts'
+import * as wellKnownSupport from './well-known/support.ts'
 
 /** Every endpoint that clients, browsers and operators call. */
 export const routes: readonly Endpoint[] = [
@@ -20,10 +32,22 @@ export const routes: readonly Endpoint[] = [
     mediaConfig,
     mediaCreate,
     mediaUpload,
+    letheExport,
+    letheReport,
+    pagesAccount,
+    pagesAccountDevices,
+    pagesAccountErase,
+    pagesAccountExport,
+    pagesAccountPassword,
+    pagesAccountReport,
+    pagesAccountRooms,
+    pagesHome,
     pagesJoin,
+    pagesReceipt,
     pagesRecover,
     pagesRecoveryCode,
     wellKnownClient,
     wellKnownServer,
+    wellKnownSupport,
   ),
 ]

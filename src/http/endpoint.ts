@@ -76,8 +76,19 @@ export interface RequestFacts<A extends Auth, P, Q, B> {
   readonly signal: AbortSignal
   /** A key for rate limits that stands for the caller's network address for a day; it is not the address. */
   readonly addressKey: string
+  /** For pages. The APIs know no cookies. */
+  readonly browser: Browser
   /** The raw body, for endpoints with `body: 'stream'`; its headers that such an endpoint needs. */
   readonly upload: { readonly stream: Readable; readonly contentType: string | null; readonly contentLength: number | null } // prettier-ignore
+}
+
+/** What a page needs to know of the browser that asks for it. */
+export interface Browser {
+  /** The value of a cookie, `null` if it was not sent. */
+  readonly cookie: (name: string) => string | null
+  /** False if the browser says that another site made it ask. One that says nothing is believed: no old one sends cookies
+   *  to other sites' requests that are `SameSite=Strict`. */
+  readonly isOwnPage: boolean
 }
 
 export interface EndpointDeclaration<A extends Auth, P extends Decoders, Q extends Decoders, B extends TSchema> {

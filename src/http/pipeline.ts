@@ -8,7 +8,7 @@ import { type Answer, answerOf, refusalOf, writeAnswer } from './answer.ts'
 import { type Authenticators, type Credentials, type RecordAdminUse } from './authenticate-port.ts'
 import { allowBody, parseBody, readBody, RequestAborted, watchUpload } from './body.ts'
 import { isApiPath } from './cors.ts'
-import { type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
+import { type Browser, type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
 import { parseQuery, type Query, type Target } from './target.ts'
 
 /** What every request of a server needs. */
@@ -267,6 +267,15 @@ class Facts implements RequestFacts<Endpoint['auth'], Record<string, unknown>, R
     return this.#server.addressKey(this.#request)
   }
 
+  get browser(): Browser {
+    const { headers } = this.#request
+    const site = headers['sec-fetch-site']
+    return {
+      cookie: name => cookieOf(headers.cookie ?? '', name),
+      isOwnPage: site === undefined || site === 'same-origin' || site === 'none',
+    }
+  }
+
   get upload() {
     const { headers } = this.#request
     const length = headers['content-length']
@@ -276,6 +285,14 @@ class Facts implements RequestFacts<Endpoint['auth'], Record<string, unknown>, R
       contentLength: length === undefined ? null : Number(length),
     }
   }
+}
+
+function cookieOf(header: string, name: string): string | null {
+  for (const pair of header.split(';')) {
+    const [key, value] = pair.trim().split('=', 2)
+    if (key === name) return value ?? null
+  }
+  return null
 }
 
 /** Aborted when the connection closes or the server drains. */

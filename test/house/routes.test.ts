@@ -36,6 +36,7 @@ function fileOf(path: string): string | null {
   if ((match = /^\/_matrix\/media\/(?:v\d+\/|r0\/)?(.*)$/.exec(path))) return `media/${rest(match[1] ?? '')}`
   if ((match = /^\/\.well-known\/matrix\/(.*)$/.exec(path))) return `well-known/${rest(match[1] ?? '')}`
   if ((match = /^\/_synapse\/admin\/(?:v\d+\/)?(.*)$/.exec(path))) return `admin/${rest(match[1] ?? '')}`
+  if ((match = /^\/_lethe\/client\/(?:v\d+\/)?(.*)$/.exec(path))) return `lethe/client/${rest(match[1] ?? '')}`
   if ((match = /^\/_lethe\/admin\/(?:v\d+\/)?(.*)$/.exec(path))) return `lethe/admin/${rest(match[1] ?? '')}`
   return null
 }
@@ -79,6 +80,7 @@ describe('route files', () => {
 const withoutLimit = new Set([
   'GET /.well-known/matrix/client',
   'GET /.well-known/matrix/server',
+  'GET /.well-known/matrix/support',
   'GET /_matrix/client/v3/sync',
   'GET /_matrix/client/versions',
   'GET /health/live',

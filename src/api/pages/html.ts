@@ -10,6 +10,16 @@ export class Html {
   }
 }
 
+/** Pieces one after another. */
+export function joined(pieces: readonly Html[]): Html {
+  return new Html(pieces.map(piece => piece.text).join(''))
+}
+
+/** Sends the browser to another page of this server, which it asks for with GET. `path` is one of our own. */
+export function seeOther(path: string, headers: Readonly<Record<string, string>> = {}): Reply {
+  return new Reply(null, { status: 303, headers: { Location: path, 'Cache-Control': 'no-store', ...headers } })
+}
+
 /** ``html`<p>${text}</p>` ``: escapes what is put in, unless it is `Html` itself. */
 export function html(literals: TemplateStringsArray, ...values: readonly (string | Html)[]): Html {
   const parts = literals.map((literal, index) => {
@@ -33,12 +43,55 @@ function escapeHtml(text: string): string {
 }
 
 const style = `
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 3rem auto; padding: 0 1rem; }
-label { display: block; margin: 1rem 0 0.25rem; }
-input { font: inherit; width: 100%; padding: 0.5rem; box-sizing: border-box; }
-button { font: inherit; margin-top: 1.5rem; padding: 0.5rem 1.5rem; }
-[role=alert] { border-left: 0.25rem solid #b00020; padding-left: 0.75rem; }
-@media (prefers-color-scheme: dark) { body { background: #111; color: #eee; } a { color: #9cf; } }
+:root { color-scheme: light dark; --ink: #1c2230; --soft: #586074; --line: #d9dde6; --paper: #fff; --ground: #f5f6f9;
+  --accent: #2f5bd7; --on-accent: #fff; --bad: #b3261e; --good: #1d6b3c; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaf0; --soft: #a3abbd; --line: #343b4a; --paper: #1b202b; --ground: #12161e;
+  --accent: #8fb0ff; --on-accent: #10203f; --bad: #ff9a92; --good: #86d8a4; } }
+* { box-sizing: border-box; }
+body { font: 1rem/1.55 system-ui, sans-serif; max-width: 32rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; color: var(--ink);
+  background: var(--ground); }
+body.wide { max-width: 46rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 1.5rem 0 0.75rem; }
+h2 { font-size: 1.1rem; margin: 0 0 0.5rem; }
+p { margin: 0.5rem 0; }
+a { color: var(--accent); }
+.soft { color: var(--soft); font-size: 0.9rem; }
+code, .code { font: 0.9em ui-monospace, monospace; overflow-wrap: anywhere; }
+strong { overflow-wrap: anywhere; }
+nav { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
+nav form { margin-left: auto; }
+nav a { padding: 0.25rem 0; text-decoration: none; }
+nav a[aria-current] { color: var(--ink); font-weight: 600; }
+section, details { background: var(--paper); border: 1px solid var(--line); border-radius: 0.5rem; padding: 1rem; margin: 1rem 0; }
+summary { cursor: pointer; font-weight: 600; }
+ul { padding-left: 1.25rem; margin: 0.5rem 0; }
+label { display: block; margin: 1rem 0 0.25rem; font-weight: 600; }
+label.choice { font-weight: 400; display: flex; flex-wrap: wrap; gap: 0 0.5rem; align-items: baseline; margin: 0.5rem 0; }
+label.tick { flex-wrap: nowrap; }
+ul + h2 { margin-top: 1.25rem; }
+input, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: 0.35rem;
+  padding: 0.5rem; }
+input:not([type=checkbox]) { width: 100%; }
+select { min-width: 0; max-width: 100%; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+button, a.button { display: inline-block; font: inherit; font-weight: 600; margin-top: 1.25rem; padding: 0.5rem 1.25rem; border: 1px solid var(--accent);
+  border-radius: 0.35rem; background: var(--accent); color: var(--on-accent); text-decoration: none; cursor: pointer; }
+button.plain { background: none; color: var(--accent); }
+button.bad { background: none; border-color: var(--bad); color: var(--bad); }
+nav button, .row button { margin: 0; padding: 0.25rem 0.75rem; }
+.row { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between; }
+.row > *, label.choice > * { min-width: 0; max-width: 100%; }
+.row + .row { border-top: 1px solid var(--line); margin-top: 0.75rem; padding-top: 0.75rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
+th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.75rem 0.3rem 0; border-bottom: 1px solid var(--line); }
+td { overflow-wrap: anywhere; }
+th, td.number { white-space: nowrap; font-weight: 400; }
+td.number { text-align: right; }
+@media (max-width: 34rem) { th { white-space: normal; overflow-wrap: anywhere; } }
+pre { font: 0.8rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20rem; overflow-y: auto;
+  background: var(--ground); padding: 0.75rem; border-radius: 0.35rem; margin: 0.75rem 0 0; }
+[role=alert] { border-left: 0.25rem solid var(--bad); padding: 0.25rem 0.75rem; }
+[role=status] { border-left: 0.25rem solid var(--good); padding: 0.25rem 0.75rem; }
 `
 
 const sourceOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
@@ -50,7 +103,15 @@ const sourceOf = (text: string) => `'sha256-${createHash('sha256').update(text).
 export function page(
   title: string,
   content: Html,
-  more: { readonly status?: number; readonly script?: string } = {},
+  more: {
+    readonly status?: number
+    readonly script?: string
+    /** What stands above the title: the way to other pages. */
+    readonly top?: Html
+    /** For pages with more than a form. */
+    readonly isWide?: boolean
+    readonly headers?: Readonly<Record<string, string>>
+  } = {},
 ): Reply {
   const script = more.script === undefined ? '' : `<script>${more.script}</script>`
   const policy = [
@@ -66,7 +127,7 @@ export function page(
     </title>`
   const text =
     `<!doctype html><html lang="en"><head>${head.text}<style>${style}</style></head>` +
-    `<body><main><h1>${escapeHtml(title)}</h1>${content.text}</main>${script}</body></html>`
+    `<body${more.isWide === true ? ' class="wide"' : ''}>${more.top?.text ?? ''}<main><h1>${escapeHtml(title)}</h1>${content.text}</main>${script}</body></html>`
   return new Reply(text, {
     status: more.status ?? 200,
     headers: {
@@ -75,6 +136,7 @@ export function page(
       'Referrer-Policy': 'no-referrer',
       'X-Frame-Options': 'DENY',
       'Cache-Control': 'no-store',
+      ...more.headers,
     },
   })
 }
