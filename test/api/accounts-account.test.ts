@@ -76,7 +76,7 @@ describe('deactivating an account', () => {
     await person.post(`/user/${person.userId}/filter`, { room: { timeline: { types: ['canary-filter'] } } })
     expect((await person.request('POST', '/account/deactivate', {})).status).toBe(401)
     const done = await person.post('/account/deactivate', { auth: auth(person), erase: true })
-    expect(done).toEqual({ id_server_unbind_result: 'success' })
+    expect(done).toEqual({ id_server_unbind_result: 'success', 'org.lethe.receipt': expect.stringMatching(/^\/receipt\/lte_/) }) // prettier-ignore
     expect(await statusOf(person)).toBe(401)
     expect(await statusOf(other)).toBe(401)
     expect((await nobody(server).request('POST', '/refresh', { refresh_token: other.refreshToken })).status).toBe(401)
