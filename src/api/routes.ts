@@ -12,6 +12,7 @@ import * as pagesAccountDevices from './pages/account-devices.ts'
 import * as pagesAccountErase from './pages/account-erase.ts'
 import * as pagesAccountExport from './pages/account-export.ts'
 import * as pagesAccountPassword from './pages/account-password.ts'
+import * as pagesAccountRecovery from './pages/account-recovery.ts'
 import * as pagesAccountReport from './pages/account-report.ts'
 import * as pagesAccountRooms from './pages/account-rooms.ts'
 import * as pagesHome from './pages/home.ts'
@@ -39,6 +40,7 @@ export const routes: readonly Endpoint[] = [
     pagesAccountErase,
     pagesAccountExport,
     pagesAccountPassword,
+    pagesAccountRecovery,
     pagesAccountReport,
     pagesAccountRooms,
     pagesHome,

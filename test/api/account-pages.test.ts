@@ -23,7 +23,14 @@ const pages = [
   '/account/password',
   '/account/erase',
 ]
-const forms = ['/account/sign-out', '/account/rooms', '/account/devices', '/account/password', '/account/erase']
+const forms = [
+  '/account/sign-out',
+  '/account/rooms',
+  '/account/devices',
+  '/account/password',
+  '/account/recovery-code',
+  '/account/erase',
+]
 
 const get = (target: string, cookie = '') =>
   exchange(server.url, { method: 'GET', target, headers: cookie === '' ? {} : { cookie } })

@@ -164,11 +164,11 @@ describeInChromium('the pages for people, in Chromium without scripts', () => {
     const elsewhere = await browser.newContext({ storageState: await context.storageState() })
     await open('/account/password')
     await picture('password')
-    await page.getByLabel('Your password').fill('not this one')
+    await page.getByLabel('Your password', { exact: true }).fill('not this one')
     await page.getByLabel('A new one').fill('a new password it is')
     await page.getByRole('button', { name: 'Change it' }).click()
     expect(await page.getByRole('alert').textContent()).toBe('That is not your password')
-    await page.getByLabel('Your password').fill(password)
+    await page.getByLabel('Your password', { exact: true }).fill(password)
     await page.getByLabel('A new one').fill('a new password it is')
     await page.getByRole('button', { name: 'Change it' }).click()
     await page.getByRole('status').waitFor()
@@ -177,6 +177,14 @@ describeInChromium('the pages for people, in Chromium without scripts', () => {
     expect(await old.getByRole('button', { name: 'Sign in' }).count()).toBe(1)
     await elsewhere.close()
     await expect(nobody(server).post('/login', { type: 'm.login.password', user: 'alice', password })).rejects.toThrow()
+  }, 60_000)
+
+  it('give a new recovery code to whoever knows the password', async () => {
+    await open('/account/password')
+    await page.getByLabel('Your password, to be sure').fill('a new password it is')
+    await page.getByRole('button', { name: 'Show a new recovery code' }).click()
+    expect(await main()).toMatch(/Your recovery code is [A-Z]{4}(-[A-Z]{4}){6}/)
+    await picture('recovery')
   }, 60_000)
 
   it('take no form that another page sends', async () => {

@@ -47,7 +47,7 @@ export const postPasswordPage = endpoint({
 function form(visit: Visit, problem: MatrixError | null): Reply {
   const message = problem ? html`<p role="alert">${problem.message}</p>` : html``
   return accountPage(
-    'Change your password',
+    'Your password',
     visit,
     null,
     html`${message}
@@ -72,6 +72,20 @@ function form(visit: Visit, problem: MatrixError | null): Reply {
             encrypted messages that are not in a backup.</label
           >
           <button>Change it</button>
+        </form>
+      </section>
+      <section>
+        <h2>In case you forget it</h2>
+        <p>
+          A recovery code sets a new password without the old one. A new code takes the place of the one that you may
+          have.
+        </p>
+        <form method="post" action="/account/recovery-code">
+          ${visit.key}
+          <input name="name" value="${visit.visitor.userId}" autocomplete="username" hidden />
+          <label for="password">Your password, to be sure</label>
+          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          <button class="plain">Show a new recovery code</button>
         </form>
       </section>`,
     problem ? { status: problem.status } : {},

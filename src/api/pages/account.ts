@@ -111,7 +111,7 @@ function overview(visit: Visit, notice: string | undefined): Reply {
       <section>
         <h2>Your account</h2>
         <ul>
-          <li><a href="/account/password">Change your password</a></li>
+          <li><a href="/account/password">Change your password</a>, or get a new recovery code</li>
           <li><a href="/account/erase">Erase your account</a></li>
         </ul>
       </section>`,
