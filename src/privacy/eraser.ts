@@ -2,13 +2,12 @@ import { today } from '../accounts/dates.ts'
 import { type Context, perServer } from '../context.ts'
 import { describeError } from '../log.ts'
 import { deleteMedia } from '../media/delete.ts'
-import { type RoomId } from '../protocol/identifiers.ts'
+import { type EventId, type RoomId } from '../protocol/identifiers.ts'
 import { parseJson } from '../protocol/json-reader.ts'
 import { isJsonObject } from '../protocol/json.ts'
 import { prunedEvent } from '../rooms/append.ts'
 import { roomHead } from '../rooms/head.ts'
 import { leaveAllRooms } from '../rooms/leave-all.ts'
-import { fullyReadContent } from '../rooms/receipts.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import {
@@ -16,12 +15,14 @@ import {
   replaceToldState, type ToldState, toldStatesNaming, unfinishedErasures,
 } from '../storage/erasures.ts' // prettier-ignore
 import { eventBody, eventsByNumber } from '../storage/events.ts'
+import { noteDeadSeals } from '../storage/keyring-row.ts'
 import { mediaOfUser } from '../storage/media.ts'
 import { membershipsOf } from '../storage/memberships.ts'
 import { countOwnRows, deleteOwnRows } from '../storage/own-rows.ts'
 import { forgetEvents } from '../storage/sweep.ts'
 import { inventory } from './inventory.ts'
 import { receiptLifetimeMs } from './lifetimes.ts'
+import { sealOf } from './seal.ts'
 
 /** How many events or rows one transaction erases at most. */
 const batchSize = 200
@@ -128,7 +129,8 @@ class Eraser {
       await this.#walk(room, index === 0 ? position : beginning)
       if (this.#signal.aborted) return
     }
-    for (const told of await toldStatesNaming(this.#ctx.db.kysely, this.#erasure)) await this.#retell(told)
+    for (const told of await toldStatesNaming(this.#ctx.db.kysely, this.#ctx.numbers.sealer, this.#erasure))
+      await this.#retell(told)
     for (const table of ['transactions', 'event_relations', 'receipts', 'device_list_changes'] as const) {
       await this.#deleteRows(table)
     }
@@ -165,15 +167,18 @@ class Eraser {
       const state = events.filter(event => event.isState && !event.isPruned && (!event.isCurrent || event.isAboutUser))
       const stubs = await this.#prunedForms(tx, room.roomId, [...messages.filter(event => event.isExtremity), ...state])
       if (messages.length > 0) {
-        await forgetEvents(tx, {
+        await forgetEvents(tx, this.#ctx.numbers.sealer, {
           roomNumber,
           events: messages,
           pruned: stubs.filter(stub => messages.some(event => event.eventNumber === stub.eventNumber)),
-          markers: messages.map(({ eventId }) => fullyReadContent(eventId)),
+          // None of it would have passed by itself, so each key is destroyed.
+          passingBucket: -1,
         })
       }
       await pruneInPlace(
         tx,
+        this.#ctx.numbers.sealer,
+        roomNumber,
         stubs.filter(stub => state.some(event => event.eventNumber === stub.eventNumber)),
       )
       const last = events.at(-1)?.position ?? null
@@ -199,7 +204,7 @@ class Eraser {
     tx: Tx,
     roomId: RoomId,
     events: readonly EventToErase[],
-  ): Promise<{ readonly eventNumber: number; readonly body: string }[]> {
+  ): Promise<{ readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]> {
     const { numbers } = this.#ctx
     const facts = await numbers.room(roomId)
     if (!facts || events.length === 0) return []
@@ -210,7 +215,7 @@ class Eraser {
     )
     return stored.flatMap(({ eventNumber, event }) => {
       const pruned = prunedEvent(event, facts.version)
-      return pruned ? [{ eventNumber, body: eventBody(pruned, facts.version) }] : []
+      return pruned ? [{ eventNumber, eventId: event.eventId, body: eventBody(pruned, facts.version) }] : []
     })
   }
 
@@ -235,7 +240,7 @@ class Eraser {
       return { ...event, content: head?.event(type, stateKey)?.content ?? {} }
     })
     await this.#step(async tx => {
-      const isReplaced = await replaceToldState(tx, told, JSON.stringify(retold))
+      const isReplaced = await replaceToldState(tx, this.#ctx.numbers.sealer, told, JSON.stringify(retold))
       return { pruned: { memberships: isReplaced ? 1 : 0 } }
     })
   }
@@ -269,13 +274,17 @@ class Eraser {
       const count = ways ? await countOwnRows(db.kysely, inventory, table, this.#erasure) : 0
       if (count > 0) kept[table] = count
     }
-    await transaction(db, tx =>
-      finishErasure(tx, this.#erasure.userNumber, {
+    const { sealer } = this.#ctx.numbers
+    const { userNumber } = this.#erasure
+    await transaction(db, async tx => {
+      // What was the account's own dies with one key, in every copy of the database.
+      if (sealer.isOn) await noteDeadSeals(tx, [sealOf(sealer.accountPlace(userNumber))])
+      await finishErasure(tx, userNumber, {
         counts: { ...this.#counts, kept },
         finishedOn: today(clock),
         expiresTs: clock.now() + receiptLifetimeMs,
-      }),
-    )
+      })
+    })
   }
 
   /** Runs one step and notes what it came to in the same transaction. */

@@ -5,6 +5,7 @@ import { parseJson } from '../protocol/json-reader.ts'
 import { roomHead } from '../rooms/head.ts'
 import { inspectDatabase } from '../storage/inspect.ts'
 import { membershipsOf } from '../storage/memberships.ts'
+import { openOwnRows } from '../storage/open-own-rows.ts'
 import { countOwnRows, type Owner, type OwnRowsPage, ownRows, type RowText } from '../storage/own-rows.ts'
 import { inventory, type TableEntry } from './inventory.ts'
 import { type RoomLifetime, roomLifetime } from './room-lifetime.ts'
@@ -106,7 +107,7 @@ async function reportSettings(ctx: Context): Promise<ReportedSettings> {
     defaultLifetimeMs: ctx.config.retention.default.maxLifetime,
     federates: ctx.config.federation.enabled,
     databaseLogs: { isControlled: problems.length === 0, problems: problems.map(({ message }) => message) },
-    isSealed: false,
+    isSealed: ctx.numbers.sealer.isOn,
     operator: operatorOf(ctx),
   }
 }
@@ -159,7 +160,8 @@ export async function pageOfRows(
   const entry: TableEntry = inventory[table]
   const columns = Object.keys(entry.columns)
   const page = await ownRows(ctx.db.kysely, inventory, table, columns, owner, after, limit)
-  return { rows: await shownRowsOf(ctx, entry, page.rows), last: page.last }
+  const opened = openOwnRows(ctx.numbers.sealer, table, page.rows)
+  return { rows: await shownRowsOf(ctx, entry, opened), last: page.last }
 }
 
 const userColumn = /^(user|sender|creator|signer|target|reported)_number$/

@@ -10,7 +10,8 @@ export interface Device {
   readonly lastSeenOn: string
 }
 
-const nameOf = (userNumber: number, deviceId: string): string => `device ${userNumber} ${deviceId}`
+/** What the name of a device is sealed under. */
+export const deviceSealName = (userNumber: number, deviceId: string): string => `device ${userNumber} ${deviceId}`
 
 /** What a device is called; `null` where it has no name, or that died with the account's key. */
 export function openDisplayName(
@@ -19,7 +20,7 @@ export function openDisplayName(
   deviceId: string,
   sealed: Buffer | null,
 ): string | null {
-  return sealed && sealer.open(sealed, nameOf(userNumber, deviceId))
+  return sealed && sealer.open(sealed, deviceSealName(userNumber, deviceId))
 }
 
 function deviceOfRow(
@@ -37,7 +38,7 @@ function deviceOfRow(
 function sealedName(sealer: Sealer, userNumber: number, deviceId: string, displayName: string | null): Buffer | null {
   return displayName === null
     ? null
-    : sealer.seal(displayName, sealer.accountPlace(userNumber), nameOf(userNumber, deviceId))
+    : sealer.seal(displayName, sealer.accountPlace(userNumber), deviceSealName(userNumber, deviceId))
 }
 
 /** All devices of a user, in the order of their IDs. */

@@ -1,7 +1,10 @@
 import { sql } from 'kysely'
 import { type EventId, type UserId } from '../protocol/identifiers.ts'
+import { kept, type Sealer } from '../privacy/seal.ts'
 import { type Reader, type Tx } from './database.ts'
+import { sealOfSql } from './keyring-row.ts'
 import { eventFlags } from './log-entries.ts'
+import { strippedStateName } from './memberships.ts'
 import { namesUser, type Owner } from './own-rows.ts'
 import { type ExpiredEvent } from './sweep.ts'
 
@@ -207,15 +210,21 @@ export async function eventsToErase(
   }))
 }
 
-/** Leaves of events their pruned form. */
+/** Leaves of events of a room their pruned form; the keys of what they said are to be destroyed. */
 export async function pruneInPlace(
   tx: Tx,
-  pruned: readonly { readonly eventNumber: number; readonly body: string }[],
+  sealer: Sealer,
+  roomNumber: number,
+  pruned: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[],
 ): Promise<void> {
   if (pruned.length === 0) return
-  await sql`UPDATE events SET body = stub.body, flags = flags | ${eventFlags.redacted}
-    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${pruned.map(event => event.body)}::text[])
-      AS stub (number, body)
+  const numbers = pruned.map(event => event.eventNumber)
+  const stubs = pruned.map(({ eventId, body }) => sealer.seal(body, sealer.placeFor(kept, roomNumber), eventId))
+  await sql`INSERT INTO dead_seals SELECT seal FROM events e
+    CROSS JOIN LATERAL (SELECT unnest(ARRAY[${sql.raw(sealOfSql('e.body'))}, ${sql.raw(sealOfSql('e.pruned'))}]) AS seal) s
+    WHERE e.event_number = ANY(${numbers}) AND seal IS NOT NULL ON CONFLICT DO NOTHING`.execute(tx)
+  await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted}
+    FROM unnest(${numbers}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
     WHERE event_number = stub.number`.execute(tx)
 }
 
@@ -225,25 +234,49 @@ export interface ToldState {
   readonly userNumber: number
   /** A JSON array of stripped state events. */
   readonly strippedState: string
+  /** As it stands in the table. */
+  readonly sealed: Buffer
 }
 
 /** What was told of rooms that the user has been in where it names the user. */
-export async function toldStatesNaming(reader: Reader, { userId, userNumber }: Owner): Promise<ToldState[]> {
-  const { rows } = await sql<{ room_number: number; user_number: number; stripped_state: string }>`SELECT m.room_number,
-      m.user_number, m.stripped_state
-    FROM memberships m WHERE m.stripped_state IS NOT NULL AND strpos(m.stripped_state, ${userId}) > 0
-      AND m.room_number IN (SELECT room_number FROM memberships WHERE user_number = ${userNumber})`.execute(reader)
-  return rows.map(row => ({ roomNumber: row.room_number, userNumber: row.user_number, strippedState: row.stripped_state })) // prettier-ignore
+export async function toldStatesNaming(
+  reader: Reader,
+  sealer: Sealer,
+  { userId, userNumber }: Owner,
+): Promise<ToldState[]> {
+  const rows = await reader
+    .selectFrom('memberships')
+    .select(['room_number', 'user_number', 'stripped_state'])
+    .where('stripped_state', 'is not', null)
+    .where('room_number', 'in', query =>
+      query.selectFrom('memberships').select('room_number').where('user_number', '=', userNumber),
+    )
+    .execute()
+  return rows.flatMap(({ room_number: roomNumber, user_number: toldNumber, stripped_state: sealed }) => {
+    const told = sealed && sealer.open(sealed, strippedStateName(roomNumber, toldNumber))
+    if (!sealed || !told?.includes(userId)) return []
+    return [{ roomNumber, userNumber: toldNumber, strippedState: told, sealed }]
+  })
 }
 
 /** Replaces what was told, unless it has changed since. Returns whether it was there. */
-export async function replaceToldState(tx: Tx, told: ToldState, strippedState: string): Promise<boolean> {
+export async function replaceToldState(
+  tx: Tx,
+  sealer: Sealer,
+  { roomNumber, userNumber, sealed }: ToldState,
+  strippedState: string,
+): Promise<boolean> {
+  const place = sealer.accountPlace(userNumber)
+  // Whoever has been erased meanwhile has no key, and need not be told.
+  const isErased = sealer.isOn && sealer.keyAt(place) === null
   const result = await tx
     .updateTable('memberships')
-    .set({ stripped_state: strippedState })
-    .where('room_number', '=', told.roomNumber)
-    .where('user_number', '=', told.userNumber)
-    .where('stripped_state', '=', told.strippedState)
+    .set({
+      stripped_state: isErased ? null : sealer.seal(strippedState, place, strippedStateName(roomNumber, userNumber)),
+    })
+    .where('room_number', '=', roomNumber)
+    .where('user_number', '=', userNumber)
+    .where('stripped_state', '=', sealed)
     .executeTakeFirst()
   return result.numUpdatedRows === 1n
 }

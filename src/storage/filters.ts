@@ -1,7 +1,9 @@
 import { type Sealer } from '../privacy/seal.ts'
 import { type Reader, statement, type Tx } from './database.ts'
 
-const nameOf = (userNumber: number, filterNumber: number): string => `filter ${userNumber} ${filterNumber}`
+/** What a filter is sealed under. */
+export const filterSealName = (userNumber: number, filterNumber: number): string =>
+  `filter ${userNumber} ${filterNumber}`
 
 const findFilter = statement<[number, number], { body: Buffer }>(
   'filter_body',
@@ -16,7 +18,7 @@ export async function filterOf(
   filterNumber: number,
 ): Promise<string | null> {
   const row = await findFilter.first(reader, [userNumber, filterNumber])
-  return row && sealer.open(row.body, nameOf(userNumber, filterNumber))
+  return row && sealer.open(row.body, filterSealName(userNumber, filterNumber))
 }
 
 /** The number of the user's filter with exactly this text, or `null`. */
@@ -32,7 +34,7 @@ export async function filterNumberOf(
     .where('user_number', '=', userNumber)
     .orderBy('filter_number', 'desc')
     .execute()
-  const known = rows.find(row => sealer.open(row.body, nameOf(userNumber, row.filter_number)) === body)
+  const known = rows.find(row => sealer.open(row.body, filterSealName(userNumber, row.filter_number)) === body)
   return known?.filter_number ?? null
 }
 
@@ -50,7 +52,7 @@ export async function insertFilter(
     .where('user_number', '=', userNumber)
     .executeTakeFirstOrThrow()
   const filterNumber = (newest.number ?? 0) + 1
-  const sealed = sealer.seal(body, sealer.accountPlace(userNumber), nameOf(userNumber, filterNumber))
+  const sealed = sealer.seal(body, sealer.accountPlace(userNumber), filterSealName(userNumber, filterNumber))
   await tx
     .insertInto('filters')
     .values({ user_number: userNumber, filter_number: filterNumber, body: sealed })

@@ -324,7 +324,8 @@ function memberships(size: number, timeline: readonly Placed[], sealer: Sealer):
       rows.map(({ membership }) => membership.eventNumber),
       rows.map(({ offset }) => offset),
       rows.map(({ membership: { strippedState, userNumber }, change }) =>
-        strippedState === null
+        // Whoever has been erased has no key any more, and is told nothing.
+        strippedState === null || (sealer.isOn && sealer.keyAt(sealer.accountPlace(userNumber)) === null)
           ? null
           : sealer.seal(
               strippedState,

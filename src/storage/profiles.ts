@@ -11,11 +11,12 @@ interface ProfileRow {
   value: Buffer
 }
 
-const nameOf = (userNumber: number, key: string): string => `profile ${userNumber} ${key}`
+/** What a field of a profile is sealed under. */
+export const profileSealName = (userNumber: number, key: string): string => `profile ${userNumber} ${key}`
 
 /** The value of a row; `undefined` if its key has been destroyed with the account. */
 export function openProfileValue(sealer: Sealer, row: ProfileRow): JsonValue | undefined {
-  const text = sealer.open(row.value, nameOf(row.user_number, row.key))
+  const text = sealer.open(row.value, profileSealName(row.user_number, row.key))
   // The column holds JSON text that this server wrote.
   return text === null ? undefined : (JSON.parse(text) as JsonValue)
 }
@@ -77,7 +78,7 @@ async function fieldsOf(reader: Reader, sealer: Sealer, userNumber: number): Pro
   const rows = await reader.selectFrom('profiles').selectAll().where('user_number', '=', userNumber).execute()
   return new Map(
     rows.flatMap(row => {
-      const text = sealer.open(row.value, nameOf(userNumber, row.key))
+      const text = sealer.open(row.value, profileSealName(userNumber, row.key))
       return text === null ? [] : [[row.key, text] as const]
     }),
   )
@@ -105,7 +106,7 @@ export async function putProfileField(
 ): Promise<boolean> {
   const text = JSON.stringify(value)
   if ((await fieldsOf(tx, sealer, userNumber)).get(key) === text) return false
-  const sealed = sealer.seal(text, sealer.accountPlace(userNumber), nameOf(userNumber, key))
+  const sealed = sealer.seal(text, sealer.accountPlace(userNumber), profileSealName(userNumber, key))
   await tx
     .insertInto('profiles')
     .values({ user_number: userNumber, key, value: sealed })

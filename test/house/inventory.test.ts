@@ -4,6 +4,7 @@ import { inventory, type TableEntry } from '../../src/privacy/inventory.ts'
 import { lifetimeDays } from '../../src/privacy/lifetimes.ts'
 import { type UserId } from '../../src/protocol/identifiers.ts'
 import { type Database, openDatabase } from '../../src/storage/database.ts'
+import { sealedColumns } from '../../src/storage/open-own-rows.ts'
 import { countOwnRows, ownRows } from '../../src/storage/own-rows.ts'
 import { testDatabase, type TestDatabase } from '../harness/database.ts'
 
@@ -111,6 +112,21 @@ describe('the inventory', () => {
     )
     // It is over who asked for what, and proves nothing.
     expect(shown).toEqual(['transactions.request_hash'])
+  })
+
+  it('knows how to open every sealed column for whom it is about', async () => {
+    const { rows } = await db.pool.query<{ table: string; column: string }>(
+      `SELECT table_name AS table, column_name AS column FROM information_schema.columns
+       WHERE table_schema = 'public' AND data_type = 'bytea'`,
+    )
+    const ofUsers = new Map(tables.flatMap(([table, entry]) => (entry.ways ? [[table, entry] as const] : [])))
+    const unknown = rows.filter(({ table, column }) => {
+      const entry = ofUsers.get(table)
+      return entry && entry.columns[column]?.isSecret !== true && !(`${table}.${column}` in sealedColumns)
+    })
+    // Hashes of files and of requests, which are shown as they are.
+    const shown = unknown.map(({ table, column }) => `${table}.${column}`).sort()
+    expect(shown).toEqual(['media.sha256', 'transactions.request_hash'])
   })
 
   it('tells the erased person in a sentence why something is kept', () => {

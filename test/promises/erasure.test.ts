@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { sweep } from '../../src/retention/sweeper.ts'
 import { eraseAll } from '../../src/privacy/eraser.ts'
 import { exchange } from '../harness/exchange.ts'
 import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
-import { startTestServer, type TestServer } from '../harness/server.ts'
+import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
 import { canaries, live, type Scene } from './scene.ts'
 
 let server: TestServer
@@ -12,7 +13,7 @@ let bob: Person
 
 beforeAll(async () => {
   // The work in the background is done when a test says so.
-  server = await startTestServer({ loops: [] })
+  server = await startTestServer({ loops: [], settings: plainly })
   alice = await register(server, 'alice-of-the-canaries')
   bob = await register(server, 'bob')
 })
@@ -149,5 +150,36 @@ describe('promise 20: a receipt that nobody fetches', () => {
     expect((await fetchPage('GET', receiptPath)).status).toBe(200)
     await server.clock.advance(30 * 86_400_000)
     expect((await fetchPage('GET', receiptPath)).status).toBe(404)
+  })
+})
+
+describe('promise 20: where texts are sealed', () => {
+  let sealed: TestServer
+  beforeAll(async () => {
+    sealed = await startTestServer({ loops: [] })
+  })
+  afterAll(() => sealed.close())
+
+  it('promise 20: destroys the account’s key, so that no copy of the database can be opened', async () => {
+    const grace = await register(sealed)
+    const heidi = await register(sealed)
+    const room = await heidi.createRoom({ preset: 'public_chat' })
+    await grace.join(room)
+    await grace.put(path`/profile/${grace.userId}/displayname`, { displayname: 'Grace' })
+    const report = JSON.stringify(await grace.get('/_lethe/client/v1/report'))
+    expect(report).toContain('"value":"\\"Grace\\""')
+    const { rows } = await sealed.ctx.db.pool.query<{ value: Buffer; user_number: number }>('SELECT value, user_number FROM profiles') // prettier-ignore
+    const { value, user_number: userNumber } = rows[0] ?? {}
+    const open = () => value && sealed.ctx.numbers.sealer.open(value, `profile ${userNumber ?? 0} displayname`)
+    expect(open()).toBe('"Grace"')
+    const auth = { type: 'm.login.password', identifier: { type: 'm.id.user', user: grace.userId }, password: grace.password } // prettier-ignore
+    await grace.post('/account/deactivate', { erase: true, auth })
+    await eraseAll(sealed.ctx)
+    await sweep(sealed.ctx)
+    expect(open()).toBeNull()
+    // Others may still invite the name, and go on with the room.
+    await heidi.send(room, 'where did she go?')
+    await heidi.invite(room, grace.userId)
+    await heidi.send(room, 'she does not answer')
   })
 })

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { exchange } from '../harness/exchange.ts'
 import { at, objectsAt, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
-import { startTestServer, type TestServer } from '../harness/server.ts'
+import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
 import { canaries, live } from './scene.ts'
 
 let server: TestServer
@@ -14,7 +14,7 @@ let bob: Person
 let report: JsonObject
 
 beforeAll(async () => {
-  server = await startTestServer({ loops: [] })
+  server = await startTestServer({ loops: [], settings: plainly })
   alice = await register(server, 'alice-of-the-canaries')
   bob = await register(server, 'bob')
   await live(server, alice, bob)

@@ -15,7 +15,7 @@ export const getDevicesPage = endpoint({
   query: { done: optional(oneOf('removed')) },
   handle: (ctx, request) =>
     show(ctx, request, async visit => {
-      const devices = await devicesOf(ctx.db.kysely, visit.visitor.userNumber)
+      const devices = await devicesOf(ctx.db.kysely, ctx.numbers.sealer, visit.visitor.userNumber)
       const list = devices.map(device => shown(device, visit.key))
       return accountPage(
         'Your devices',
