@@ -102,7 +102,7 @@ async function reportKind(ctx: Context, owner: Owner, table: TableName, entry: T
 }
 
 async function reportSettings(ctx: Context): Promise<ReportedSettings> {
-  const problems = (await inspectDatabase(ctx.db.pool)).filter(({ setting }) => setting.startsWith('log_'))
+  const problems = (await inspectDatabase(ctx.db.pool)).filter(({ concern }) => concern === 'privacy')
   return {
     defaultLifetimeMs: ctx.config.retention.default.maxLifetime,
     federates: ctx.config.federation.enabled,
