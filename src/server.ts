@@ -23,6 +23,7 @@ import { createSealedStore } from './privacy/sealed-media.ts'
 import { createSealer } from './privacy/seal.ts'
 import { type Random, systemRandom } from './random.ts'
 import { noRemote } from './remote.ts'
+import { addSweepMetrics } from './retention/metrics.ts'
 import { loadSigningKey } from './signing-key.ts'
 import { type Connection } from './storage/client.ts'
 import { type Database, DatabaseError, openDatabase } from './storage/database.ts'
@@ -206,6 +207,7 @@ async function openOperations(
   const { enabled, host, port } = ctx.config.metrics
   if (!enabled) return null
   addProcessMetrics(registry, () => ctx.log.head)
+  addSweepMetrics(registry, ctx)
   const handler = createOperationsHandler(registry, async () => {
     if (ctx.shutdown.aborted) return false
     try {

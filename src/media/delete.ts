@@ -1,7 +1,8 @@
 import { type Context } from '../context.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { transaction } from '../storage/database.ts'
-import { deleteExpiredUploads, deleteMediaRows, insertUnreferencedFiles, mediaOfUser } from '../storage/media.ts'
+import { deleteMediaRows, deleteVoidMedia, insertUnreferencedFiles, mediaOfUser } from '../storage/media.ts'
+import { looseLifetimeMs } from './lifetime.ts'
 import { removeFiles, removeLeftOverFiles } from './files.ts'
 
 /** How many things one step of the sweeper deletes. */
@@ -33,10 +34,18 @@ export async function deleteMediaOfUser(ctx: Context, userNumber: number): Promi
 }
 
 /**
- * One step of the sweeper: removes uploads that were announced and never came, and files that a crash left behind. Returns
- * how many things went; 0 when nothing is left to do.
+ * One step of the sweeper: deletes media that are void (see `isVoid`), and files that a crash left behind. Returns how many
+ * things went; 0 when nothing is left to do.
  */
 export async function sweepMedia(ctx: Context): Promise<number> {
-  const uploads = await transaction(ctx.db, tx => deleteExpiredUploads(tx, ctx.clock.now(), batchLimit))
-  return uploads + (await removeLeftOverFiles(ctx, batchLimit))
+  const nowTs = ctx.clock.now()
+  const lifetimeMs = looseLifetimeMs(ctx)
+  const looseBeforeTs = lifetimeMs === null ? null : nowTs - lifetimeMs
+  const { count, fileNames } = await transaction(ctx.db, async tx => {
+    const deleted = await deleteVoidMedia(tx, nowTs, looseBeforeTs, batchLimit)
+    await insertUnreferencedFiles(tx, deleted.fileNames, nowTs)
+    return deleted
+  })
+  await removeFiles(ctx, fileNames)
+  return count + (await removeLeftOverFiles(ctx, batchLimit))
 }

@@ -5,6 +5,7 @@ import { type ServerName } from '../protocol/identifiers.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Media, mediaOf, type StoredFile } from '../storage/media.ts'
 import { awaitArrival } from './arrivals.ts'
+import { isVoid } from './lifetime.ts'
 
 /** How long a download waits for an upload that has been announced, unless the client says otherwise. */
 export const defaultDownloadTimeoutMs = 20_000
@@ -42,7 +43,7 @@ export async function findMedia(ctx: Context, request: MediaRequest): Promise<Av
   const timeoutMs = Math.min(request.timeoutMs, longestDownloadTimeoutMs)
   const found = await awaitArrival(ctx, mediaId, timeoutMs, signal, async () => {
     const media = await mediaOf(ctx.db.kysely, mediaId)
-    if (!media || (media.expiresTs !== null && media.expiresTs <= ctx.clock.now())) throw gone()
+    if (!media || isVoid(ctx, media)) throw gone()
     return media.file && { ...media, file: media.file }
   })
   if (!found) throw new MatrixError('M_NOT_YET_UPLOADED', 'That media has not been uploaded yet')

@@ -21,8 +21,12 @@ export interface Media {
   readonly userNumber: number
   /** `null` while the upload is awaited. */
   readonly file: (StoredFile & { readonly uploadName: string | null }) | null
-  /** An awaited upload is void from then on; `null` for what has been uploaded. Milliseconds since the epoch. */
+  /** It is void from then on: an upload that is awaited, or one that nothing shows any more. Milliseconds since the epoch. */
   readonly expiresTs: number | null
+  /** When it was uploaded or announced. */
+  readonly createdTs: number
+  /** True while something shows it. */
+  readonly isHeld: boolean
 }
 
 interface MediaRow {
@@ -32,11 +36,13 @@ interface MediaRow {
   upload_name: string | null
   size_bytes: number | null
   expires_ts: number | null
+  created_ts: number
+  is_held: boolean
 }
 
 const findRow = statement<[string], MediaRow>(
   'media',
-  'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts FROM media WHERE media_id = $1',
+  'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts, created_ts, is_held FROM media WHERE media_id = $1',
 )
 
 /** `null` for an ID that nothing was made under, or whose media is gone. */
@@ -51,6 +57,8 @@ export async function mediaOf(reader: Reader, mediaId: MediaId): Promise<Media |
     userNumber: row.user_number,
     file: isUploaded ? { fileName, contentType, sizeBytes, uploadName } : null,
     expiresTs: row.expires_ts,
+    createdTs: row.created_ts,
+    isHeld: row.is_held,
   }
 }
 
@@ -223,22 +231,34 @@ export async function deleteMediaRows(tx: Tx, mediaId: MediaId): Promise<string[
   return [media, ...thumbnails].flatMap(({ file_name: fileName }) => (fileName === null ? [] : [fileName]))
 }
 
-/** Deletes at most `limit` awaited uploads that have expired at `nowTs`. Returns how many there were. */
-export async function deleteExpiredUploads(tx: Tx, nowTs: number, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom('media')
-    .where('media_id', 'in', query =>
-      query
-        .selectFrom('media')
-        .select('media_id')
-        .where('expires_ts', '<=', nowTs)
-        .limit(limit)
-        .forUpdate()
-        .skipLocked(),
-    )
-    .where('file_name', 'is', null)
-    .executeTakeFirst()
-  return Number(result.numDeletedRows)
+/**
+ * Deletes at most `limit` media that are void at `nowTs`: awaited uploads that did not come, what nothing shows any more, and
+ * uploads from before `looseBeforeTs` (where that is a time) that nothing ever showed. Returns how many there were and their files.
+ */
+export async function deleteVoidMedia(
+  tx: Tx,
+  nowTs: number,
+  looseBeforeTs: number | null,
+  limit: number,
+): Promise<{ readonly count: number; readonly fileNames: readonly string[] }> {
+  // The lock keeps thumbnails and references from being added before the deletion.
+  const { rows } = await sql<{ media_id: string; file_name: string | null; is_shown: boolean }>`
+    SELECT m.media_id, m.file_name,
+      EXISTS (SELECT FROM media_references r WHERE r.media_id = m.media_id) AND m.file_name IS NOT NULL AS is_shown
+    FROM media m WHERE m.media_id IN (
+      SELECT media_id FROM (SELECT media_id FROM media WHERE expires_ts <= ${nowTs} LIMIT ${limit}) expired
+      UNION SELECT media_id FROM (SELECT media_id FROM media
+        WHERE NOT is_held AND file_name IS NOT NULL AND created_ts <= ${looseBeforeTs}::bigint LIMIT ${limit}) loose)
+    LIMIT ${limit} FOR UPDATE OF m SKIP LOCKED`.execute(tx)
+  const shown = rows.filter(row => row.is_shown).map(row => row.media_id)
+  const gone = rows.filter(row => !row.is_shown).map(row => row.media_id)
+  // Shown again while the last that showed it went: whoever showed it could not see that.
+  await sql`UPDATE media SET is_held = true, expires_ts = NULL WHERE media_id = ANY(${shown}::text[])`.execute(tx)
+  const thumbnails = await sql<{ file_name: string }>`DELETE FROM media_thumbnails WHERE media_id = ANY(${gone}::text[])
+    RETURNING file_name`.execute(tx)
+  await sql`DELETE FROM media WHERE media_id = ANY(${gone}::text[])`.execute(tx)
+  const originals = rows.filter(row => !row.is_shown).flatMap(row => row.file_name ?? [])
+  return { count: rows.length, fileNames: [...originals, ...thumbnails.rows.map(row => row.file_name)] }
 }
 
 /** The IDs of at most `limit` of the user's media, oldest first. */

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { type EventId } from '../protocol/identifiers.ts'
 import { type Reader, type Tx } from './database.ts'
 import { eventFlags, logKinds } from './log-entries.ts'
-import { type ExpiredEvent } from './sweep.ts'
+import { type ExpiredEvent, killSeals } from './sweep.ts'
 
 interface PurgedRow {
   event_number: number
@@ -32,6 +32,7 @@ export async function messagesBefore(
     ORDER BY e.position LIMIT ${limit}`.execute(reader)
   return rows.map(row => ({
     eventNumber: row.event_number,
+    roomNumber,
     // The column holds nothing but event IDs that were parsed before they were inserted.
     eventId: row.event_id as EventId,
     position: row.position,
@@ -78,6 +79,7 @@ export async function deleteRoomEvents(tx: Tx, roomNumber: number, limit: number
   await sql`DELETE FROM transactions WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE parent_id = ANY(${rows.map(row => row.event_id)})`.execute(tx)
   await sql`DELETE FROM log WHERE position = ANY(${positions}) AND kind = ${sql.lit(logKinds.event)}`.execute(tx)
+  await killSeals(tx, numbers, -1)
   await sql`DELETE FROM events WHERE event_number = ANY(${numbers})`.execute(tx)
   return rows.length
 }

@@ -73,32 +73,57 @@ export async function stateEventsOf(
 }
 
 /**
- * Events `e` of the room `r` that have come to their end. A forward extremity is what the next event is built on, so it is not
- * deleted but pruned; one that is pruned and that the log does not tell of any more has been dealt with already.
+ * Events `e` of the room `r` that may be swept. A forward extremity is what the next event is built on, so it is not deleted but
+ * pruned; one that is pruned and that the log does not tell of any more has been dealt with already.
  */
-const isExpired = (cutoff: string) => `e.state_key_number IS NULL AND e.age_ts < ${cutoff}
+const isSweepable = `e.state_key_number IS NULL
   AND NOT (e.event_number = ANY (r.forward_extremities) AND e.flags & ${eventFlags.redacted} <> 0
     AND NOT EXISTS (SELECT FROM log l WHERE l.position = e.position AND l.reference = e.event_number))`
 
-const withExpired = statement<[readonly number[], readonly number[]], { room_number: number }>(
+/** A room, and the age below which its messages have expired. */
+export interface Cutoff extends SweptRoom {
+  readonly cutoffTs: number
+  /** The bucket of what expires now. */
+  readonly passingBucket: number
+}
+
+const withExpired = statement<[readonly number[], readonly number[]], { room_number: number; oldest: number }>(
   'sweep_rooms_with_expired',
-  `SELECT r.room_number FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, cutoff) JOIN rooms r USING (room_number)
-   WHERE EXISTS (SELECT FROM events e WHERE e.room_number = r.room_number AND ${isExpired('w.cutoff')})`,
+  `SELECT r.room_number, due.age_ts AS oldest FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, cutoff)
+   JOIN rooms r USING (room_number) CROSS JOIN LATERAL (SELECT e.age_ts FROM events e
+     WHERE e.room_number = r.room_number AND e.age_ts < w.cutoff AND ${isSweepable} ORDER BY e.age_ts LIMIT 1) due`,
 )
 
-/** Those of the rooms that have events to be swept: messages of an age below the room's cutoff. */
-export async function roomsWithExpired(
-  reader: Reader,
-  rooms: readonly { readonly roomNumber: number; readonly cutoffTs: number }[],
-): Promise<Set<number>> {
-  if (rooms.length === 0) return new Set()
+/** Those of the rooms that have messages of an age below the room's cutoff, by number, with the age of the oldest. */
+export async function roomsWithExpired(reader: Reader, rooms: readonly Cutoff[]): Promise<Map<number, number>> {
+  if (rooms.length === 0) return new Map()
   const rows = await withExpired.run(reader, [rooms.map(room => room.roomNumber), rooms.map(room => room.cutoffTs)])
-  return new Set(rows.map(row => row.room_number))
+  return new Map(rows.map(row => [row.room_number, row.oldest]))
+}
+
+const withTimedOut = statement<[number, number], RoomRow & { oldest: number }>(
+  'sweep_rooms_with_timed_out',
+  `SELECT room_number, room_id, min(self_destruct_ts) AS oldest FROM (
+     SELECT r.room_number, r.room_id, e.self_destruct_ts FROM events e JOIN rooms r USING (room_number)
+     WHERE e.self_destruct_ts < $1 AND ${isSweepable} ORDER BY e.self_destruct_ts LIMIT $2) due
+   GROUP BY room_number, room_id`,
+)
+
+/** The rooms of the messages whose own time was over first, at most `limit`, each with the time of the first. */
+export async function roomsWithTimedOut(
+  reader: Reader,
+  nowTs: number,
+  limit: number,
+): Promise<(SweptRoom & { readonly oldestTs: number })[]> {
+  const rows = await withTimedOut.run(reader, [nowTs, limit])
+  // As in `roomsAfter`.
+  return rows.map(row => ({ roomNumber: row.room_number, roomId: row.room_id as RoomId, oldestTs: row.oldest }))
 }
 
 /** An event that has come to its end. */
 export interface ExpiredEvent {
   readonly eventNumber: number
+  readonly roomNumber: number
   readonly eventId: EventId
   readonly position: number | null
   readonly snapshotNumber: number | null
@@ -108,43 +133,82 @@ export interface ExpiredEvent {
 
 interface ExpiredRow {
   event_number: number
+  room_number: number
   event_id: string
   position: number | null
   snapshot_number: number | null
   is_extremity: boolean
 }
 
-const expired = statement<[number, number, number], ExpiredRow>(
+const expiredColumns = `e.event_number, e.room_number, e.event_id, e.position, e.snapshot_number,
+  e.event_number = ANY (r.forward_extremities) AS is_extremity`
+
+const expired = statement<[readonly number[], readonly number[], number], ExpiredRow>(
   'sweep_expired',
-  `SELECT e.event_number, e.event_id, e.position, e.snapshot_number, e.event_number = ANY (r.forward_extremities) AS is_extremity
-   FROM rooms r JOIN events e USING (room_number) WHERE r.room_number = $1 AND ${isExpired('$2')}
-   ORDER BY e.age_ts LIMIT $3`,
+  `SELECT due.* FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, cutoff) JOIN rooms r USING (room_number)
+   CROSS JOIN LATERAL (SELECT ${expiredColumns} FROM events e
+     WHERE e.room_number = r.room_number AND e.age_ts < w.cutoff AND ${isSweepable} ORDER BY e.age_ts LIMIT $3) due
+   LIMIT $3`,
 )
 
-/** Up to `limit` events of the room to be swept, the oldest first: messages of an age below `cutoffTs`. */
-export async function expiredEvents(
+const timedOut = statement<[readonly number[], number, number], ExpiredRow>(
+  'sweep_timed_out',
+  `SELECT ${expiredColumns} FROM events e JOIN rooms r USING (room_number)
+   WHERE e.self_destruct_ts < $2 AND e.room_number = ANY($1) AND ${isSweepable} ORDER BY e.self_destruct_ts LIMIT $3`,
+)
+
+/** Up to `limit` events of the rooms to be swept: messages of an age below the room's cutoff. */
+export async function expiredEvents(reader: Reader, rooms: readonly Cutoff[], limit: number): Promise<ExpiredEvent[]> {
+  const numbers = rooms.map(room => room.roomNumber)
+  return (await expired.run(reader, [numbers, rooms.map(room => room.cutoffTs), limit])).map(expiredEvent)
+}
+
+/** Up to `limit` events of the rooms to be swept: messages whose own time was over before now. */
+export async function timedOutEvents(
   reader: Reader,
-  roomNumber: number,
-  cutoffTs: number,
+  rooms: readonly SweptRoom[],
+  nowTs: number,
   limit: number,
 ): Promise<ExpiredEvent[]> {
-  const rows = await expired.run(reader, [roomNumber, cutoffTs, limit])
-  return rows.map(row => ({
+  return (await timedOut.run(reader, [rooms.map(room => room.roomNumber), nowTs, limit])).map(expiredEvent)
+}
+
+/**
+ * How many messages of the rooms are to be swept, counted up to `limit`: by the rooms' cutoffs, or those whose own time was over
+ * before `nowTs`, where that is given.
+ */
+export async function countExpired(
+  reader: Reader,
+  rooms: readonly (SweptRoom & { readonly cutoffTs?: number })[],
+  nowTs: number | null,
+  limit: number,
+): Promise<number> {
+  if (rooms.length === 0) return 0
+  const isDue = nowTs === null ? sql`e.age_ts < w.cutoff` : sql`e.self_destruct_ts < ${nowTs}`
+  const { rows } = await sql<{ count: number }>`SELECT count(*) AS count FROM (
+    SELECT FROM unnest(${rooms.map(room => room.roomNumber)}::integer[], ${rooms.map(room => room.cutoffTs ?? 0)}::bigint[])
+      AS w (room_number, cutoff) JOIN rooms r USING (room_number) JOIN events e USING (room_number)
+    WHERE ${isDue} AND ${sql.raw(isSweepable)} LIMIT ${limit}) due`.execute(reader)
+  return rows[0]?.count ?? 0
+}
+
+function expiredEvent(row: ExpiredRow): ExpiredEvent {
+  return {
     eventNumber: row.event_number,
+    roomNumber: row.room_number,
     // The column holds nothing but event IDs that were parsed before they were inserted.
     eventId: row.event_id as EventId,
     position: row.position,
     snapshotNumber: row.snapshot_number,
     isExtremity: row.is_extremity,
-  }))
+  }
 }
 
-/** What becomes of a batch of events of one room. */
+/** What becomes of a batch of events. */
 export interface Sweeping {
-  readonly roomNumber: number
   readonly events: readonly ExpiredEvent[]
   /** The texts of those that stay, pruned. The others are deleted. */
-  readonly pruned: readonly { readonly eventNumber: number; readonly eventId: EventId; readonly body: string }[]
+  readonly pruned: readonly PrunedBody[]
   /** The newest bucket whose keys die soon of themselves: those of later ones are to be destroyed one by one. */
   readonly passingBucket: number
 }
@@ -157,11 +221,7 @@ const lockTimeoutMs = 200
  * markers, transaction IDs, relations, entries of the log, references of redactions, snapshots of the state that nothing else
  * refers to. The transaction must be of the isolation level repeatable read, so that what was found is what is deleted.
  */
-export async function forgetEvents(
-  tx: Tx,
-  sealer: Sealer,
-  { roomNumber, events, pruned, passingBucket }: Sweeping,
-): Promise<void> {
+export async function forgetEvents(tx: Tx, sealer: Sealer, { events, pruned, passingBucket }: Sweeping): Promise<void> {
   const numbers = events.map(event => event.eventNumber)
   const ids = events.map(event => event.eventId)
   const positions = events.flatMap(({ position }) => (position !== null && position > 0 ? [position] : []))
@@ -175,20 +235,80 @@ export async function forgetEvents(
   await sql`DELETE FROM transactions WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE parent_id = ANY(${ids})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE child_number = ANY(${numbers})`.execute(tx)
+  await sql`DELETE FROM media_references WHERE event_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM log WHERE position = ANY(${positions}) AND kind = ${logKinds.event}`.execute(tx)
   await sql`UPDATE events SET redacted_by = NULL WHERE redacted_by = ANY(${numbers})`.execute(tx)
-  await sql`INSERT INTO dead_seals SELECT seal FROM events e
-    CROSS JOIN LATERAL (SELECT unnest(ARRAY[${sql.raw(sealOfSql('e.body'))}, ${sql.raw(sealOfSql('e.pruned'))}]) AS seal) s
-    WHERE e.event_number = ANY(${numbers}) AND coalesce(e.seal_bucket, ${keptBucket}) > ${passingBucket} AND seal IS NOT NULL
-    ON CONFLICT DO NOTHING`.execute(tx)
-  const stubs = pruned.map(({ eventId, body }) => sealer.seal(body, sealer.placeFor(kept, roomNumber), eventId))
-  await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted},
-      redacted_by = NULL
-    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
-    WHERE event_number = stub.number`.execute(tx)
+  await killSeals(tx, numbers, passingBucket)
+  await sql`UPDATE events SET redacted_by = NULL WHERE event_number = ANY(${[...staying]}::bigint[]) AND redacted_by IS NOT NULL`.execute(tx) // prettier-ignore
+  await pruneBodies(tx, sealer, pruned)
   await sql`DELETE FROM events WHERE event_number = ANY(${deleted.map(event => event.eventNumber)})`.execute(tx)
   const bases = await forgetSnapshots(tx, deleted.flatMap(event => event.snapshotNumber ?? [])) // prettier-ignore
   await forgetSnapshots(tx, bases)
+}
+
+const superseded = statement<[readonly number[], readonly number[], number], { event_number: number }>(
+  'sweep_superseded',
+  `SELECT due.* FROM unnest($1::integer[], $2::bigint[]) AS w (room_number, cutoff)
+   CROSS JOIN LATERAL (SELECT s.event_number FROM superseded_state s
+     WHERE s.room_number = w.room_number AND s.age_ts < w.cutoff ORDER BY s.age_ts LIMIT $3) due LIMIT $3`,
+)
+
+/** Up to `limit` state events of the rooms, by number, that others took the place of and that are older than the room's cutoff. */
+export async function staleStates(reader: Reader, rooms: readonly Cutoff[], limit: number): Promise<number[]> {
+  if (rooms.length === 0) return []
+  const cutoffs = rooms.map(room => room.cutoffTs)
+  const rows = await superseded.run(reader, [rooms.map(room => room.roomNumber), cutoffs, limit])
+  return rows.map(row => row.event_number)
+}
+
+/** Those of the state events that are current, be it again: they stay as they are. */
+export async function currentAmong(reader: Reader, eventNumbers: readonly number[]): Promise<Set<number>> {
+  const rows = await reader
+    .selectFrom('current_state')
+    .select('event_number')
+    .where(sql<boolean>`event_number = ANY(${[...eventNumbers]}::bigint[])`)
+    .execute()
+  return new Set(rows.map(row => row.event_number))
+}
+
+/** Leaves state events' pruned form where a text is given, and looks at none of them again. */
+export async function pruneStates(
+  tx: Tx,
+  sealer: Sealer,
+  eventNumbers: readonly number[],
+  pruned: readonly PrunedBody[],
+): Promise<void> {
+  const prunedNumbers = pruned.map(event => event.eventNumber)
+  await sql`SELECT set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(tx)
+  await sql`DELETE FROM media_references WHERE event_number = ANY(${prunedNumbers})`.execute(tx)
+  // Their buckets may be long in passing: each key is destroyed by itself.
+  await killSeals(tx, prunedNumbers, -1)
+  await pruneBodies(tx, sealer, pruned)
+  await sql`DELETE FROM superseded_state WHERE event_number = ANY(${[...eventNumbers]})`.execute(tx)
+}
+
+/** An event that stays, pruned: `body` is its text. */
+export interface PrunedBody {
+  readonly eventNumber: number
+  readonly eventId: EventId
+  readonly roomNumber: number
+  readonly body: string
+}
+
+/** The one statement by which the sweeper overwrites what an event says. */
+async function pruneBodies(tx: Tx, sealer: Sealer, pruned: readonly PrunedBody[]): Promise<void> {
+  const stubs = pruned.map(({ eventId, roomNumber, body }) => sealer.seal(body, sealer.placeFor(kept, roomNumber), eventId)) // prettier-ignore
+  await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted}
+    FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
+    WHERE event_number = stub.number`.execute(tx)
+}
+
+/** Notes the keys of events that are about to be deleted or overwritten, but for those that die soon of themselves. */
+export async function killSeals(tx: Tx, eventNumbers: readonly number[], passingBucket: number): Promise<void> {
+  await sql`INSERT INTO dead_seals SELECT seal FROM events e
+    CROSS JOIN LATERAL (SELECT unnest(ARRAY[${sql.raw(sealOfSql('e.body'))}, ${sql.raw(sealOfSql('e.pruned'))}]) AS seal) s
+    WHERE e.event_number = ANY(${[...eventNumbers]}) AND coalesce(e.seal_bucket, ${keptBucket}) > ${passingBucket}
+      AND seal IS NOT NULL ON CONFLICT DO NOTHING`.execute(tx)
 }
 
 /** Deletes those of the snapshots that nothing refers to; returns the numbers of those under them. */

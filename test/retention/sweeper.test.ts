@@ -334,6 +334,8 @@ describe('rows past their days', () => {
       expect(await counts()).toMatchObject({ toDevice: 1 })
       await passTo(lifetimeDays.to_device_messages + 1)
       expect(await counts()).toMatchObject({ toDevice: 0, sessions: 1, tokens: 2 })
+      // A device that is used stays.
+      await alice.get('/account/whoami')
       await passTo(181)
       expect(await counts()).toMatchObject({ sessions: 0, tokens: 1, events: true })
       const { rows } = await server.ctx.db.pool.query('SELECT FROM log_days')
