@@ -209,7 +209,7 @@ export const settings = section({
       .readonly()
       .default({})
       .describe('Policies by room ID, over whatever the room says.'),
-    sweep_interval: duration(1_000).prefault('60s').describe('How often expired messages are deleted.'),
+    sweep_interval: duration(1_000).prefault('60s').describe('How soon after their end expired messages are deleted.'),
     stale_devices: duration(86_400_000)
       .nullable()
       .prefault('180d')

@@ -111,7 +111,8 @@ async function sweepOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
   const memory = sweepMemory(ctx)
   for (;;) {
     // It rejects for no other reason than that it is to stop.
-    await ctx.clock.sleep(ctx.config.retention.sweepInterval, signal).catch(() => undefined)
+    // Twice in the interval: what was due just after a sweep is gone before the interval is over.
+    await ctx.clock.sleep(ctx.config.retention.sweepInterval / 2, signal).catch(() => undefined)
     if (signal.aborted) return
     const nowTs = ctx.clock.now()
     const isLongAgo = memory.lastHousekeepingTs === null || nowTs - memory.lastHousekeepingTs >= housekeepingIntervalMs
