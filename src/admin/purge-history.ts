@@ -78,7 +78,7 @@ async function purgeSome(
       async tx => {
         const events = await messagesBefore(tx, roomNumber, before, withLocal, eventsAtOnce)
         // No bucket passes: what is purged would have lived on, so each key is destroyed by itself.
-        const sweeping = { roomNumber, events, pruned: [], passingBucket: -1 }
+        const sweeping = { events, pruned: [], passingBucket: -1 }
         if (events.length > 0) await forgetEvents(tx, ctx.numbers.sealer, sweeping)
         return events.length
       },

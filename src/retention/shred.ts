@@ -3,6 +3,7 @@ import { keptBucket, passedBucket, placeOf } from '../privacy/seal.ts'
 import { effectivePolicy, retentionStateTypes } from '../protocol/retention.ts'
 import { transaction, type Tx } from '../storage/database.ts'
 import { deadSeals, deleteDeadSeals } from '../storage/keyring-row.ts'
+import { retentionOverridesOf } from '../storage/retention-overrides.ts'
 import { endingBucket } from '../storage/sealed.ts'
 import { eventsSealedThrough, replaceBodies, stateEventsOf, type Survivor } from '../storage/sweep.ts'
 
@@ -54,11 +55,12 @@ async function sealedAnew(ctx: Context, tx: Tx, survivors: readonly Survivor[]) 
   const { sealer } = ctx.numbers
   const roomNumbers = [...new Set(survivors.map(({ roomNumber }) => roomNumber))]
   const states = await stateEventsOf(tx, ctx.numbers, roomNumbers, retentionStateTypes)
+  const overrides = await retentionOverridesOf(tx, roomNumbers)
   const nowTs = ctx.clock.now()
   return survivors.map(({ eventNumber, eventId, roomNumber, roomId, ageTs, body }) => {
     const stateOf = (type: string) =>
       states.get(roomNumber)?.find(({ event }) => event.type === type)?.event.content ?? null
-    const { maxLifetime } = effectivePolicy(ctx.config.retention, roomId, stateOf)
+    const { maxLifetime } = effectivePolicy(ctx.config.retention, roomId, stateOf, overrides.get(roomNumber) ?? null)
     const text = sealer.open(body, eventId)
     // Its key is gone, so there is nothing to seal: it has no bucket to wait for any more.
     if (text === null) return { eventNumber, body, bucket: endingBucket({ bucket: keptBucket, leaf: 0 }) }

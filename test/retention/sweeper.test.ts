@@ -86,7 +86,7 @@ describe('the sweeper', () => {
     await killer.connect()
     const held = whileAlone(server.ctx.db, 'sweeper', async () => {
       const { rows } = await server.ctx.db.pool.query<{ pid: number }>(
-        `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+        `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4921001 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
       )
       await killer.query('SELECT pg_terminate_backend($1, 5000)', [rows[0]?.pid])
       return sweep(server.ctx)
