@@ -4,7 +4,7 @@ import { sweep } from '../../src/retention/sweeper.ts'
 import { TestClock } from '../harness/clock.ts'
 import { at, path, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
-import { startTestServer, type TestServer } from '../harness/server.ts'
+import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
 import { day, hour, populatedRoom } from './rooms.ts'
 
 let server: TestServer
@@ -12,7 +12,7 @@ let alice: Person
 let bob: Person
 beforeAll(async () => {
   // Dates that the database writes are the machine's.
-  server = await startTestServer({ loops: [], clock: new TestClock(Date.now()) })
+  server = await startTestServer({ loops: [], settings: plainly, clock: new TestClock(Date.now()) })
   alice = await register(server)
   bob = await register(server)
 })

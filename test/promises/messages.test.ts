@@ -8,7 +8,7 @@ import { clearRetentionOverride, setRetentionOverride } from '../../src/retentio
 import { sweep } from '../../src/retention/sweeper.ts'
 import { at, objectsAt, path, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
-import { startTestServer, type TestServer } from '../harness/server.ts'
+import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
 import { fillPath } from '../house/samples.ts'
 import { day, hour, type Populated, populatedRoom } from './rooms.ts'
 
@@ -17,7 +17,7 @@ let alice: Person
 let bob: Person
 beforeAll(async () => {
   // No loops: nothing is swept unless a test says so.
-  server = await startTestServer({ loops: [] })
+  server = await startTestServer({ loops: [], settings: plainly })
   alice = await register(server)
   bob = await register(server)
 })
