@@ -168,9 +168,10 @@ class Eraser {
       const stubs = await this.#prunedForms(tx, room.roomId, [...messages.filter(event => event.isExtremity), ...state])
       if (messages.length > 0) {
         await forgetEvents(tx, this.#ctx.numbers.sealer, {
-          roomNumber,
           events: messages,
-          pruned: stubs.filter(stub => messages.some(event => event.eventNumber === stub.eventNumber)),
+          pruned: stubs
+            .filter(stub => messages.some(event => event.eventNumber === stub.eventNumber))
+            .map(stub => ({ ...stub, roomNumber })),
           // None of it would have passed by itself, so each key is destroyed.
           passingBucket: -1,
         })

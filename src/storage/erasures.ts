@@ -198,6 +198,7 @@ export async function eventsToErase(
     ORDER BY e.position LIMIT ${limit}`.execute(reader)
   return rows.map(row => ({
     eventNumber: row.event_number,
+    roomNumber,
     // The column holds nothing but event IDs that were parsed before they were inserted.
     eventId: row.event_id as EventId,
     position: row.position,
