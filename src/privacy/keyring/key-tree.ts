@@ -26,6 +26,13 @@ interface TreeNode {
   right: TreeNode | null
 }
 
+/** The keys on the way from a chunk's own down to the one that was asked for last: the next one shares most of them. */
+interface Chunk {
+  readonly keys: Buffer[]
+  /** The leaf of the last key. */
+  leaf: number
+}
+
 /** A node of the cover as it is kept: the keys that are alive are those below the nodes of the cover. */
 export interface CoverNode {
   /** 0 … 64: how many bits of the path are fixed. */
@@ -43,8 +50,8 @@ export interface CoverNode {
  */
 export class KeyTree {
   #root: TreeNode
-  /** Derived keys of chunks that are alive as a whole. */
-  readonly #chunks = new Map<string, Buffer>()
+  /** Of chunks that are alive as a whole. */
+  readonly #chunks = new Map<string, Chunk>()
 
   private constructor(root: TreeNode) {
     this.#root = root
@@ -86,7 +93,7 @@ export class KeyTree {
   /** The key at a place, 32 bytes; `null` if it has been destroyed. */
   keyAt(place: KeyPlace): Buffer | null {
     const chunk = this.#chunkOf(place)
-    if (chunk) return derive(chunk, pathOf(place), chunkDepth, pathBits)
+    if (chunk) return keyIn(chunk, place.leaf)
     const path = pathOf(place)
     const found = this.#find(path, pathBits)
     return found && derive(found.key, path, found.depth, pathBits)
@@ -146,18 +153,18 @@ export class KeyTree {
     return count
   }
 
-  /** The key of the chunk that a place lies in; `null` if some of the chunk is destroyed. */
-  #chunkOf(place: KeyPlace): Buffer | null {
+  /** The chunk that a place lies in; `null` if some of it is destroyed. */
+  #chunkOf(place: KeyPlace): Chunk | null {
     const name = `${place.bucket} ${Math.floor(place.leaf / 2 ** chunkBits)}`
     const known = this.#chunks.get(name)
     if (known) return known
     const path = pathOf(place)
     const found = this.#find(path, chunkDepth)
     if (!found) return null
-    const key = derive(found.key, path, found.depth, chunkDepth)
     if (this.#chunks.size >= chunkLimit) this.#forgetChunks()
-    this.#chunks.set(name, key)
-    return key
+    const chunk = { keys: [derive(found.key, path, found.depth, chunkDepth)], leaf: place.leaf }
+    this.#chunks.set(name, chunk)
+    return chunk
   }
 
   #find(path: Buffer, deepest: number): { key: Buffer; depth: number } | null {
@@ -171,7 +178,7 @@ export class KeyTree {
   }
 
   #forgetChunks(): void {
-    for (const key of this.#chunks.values()) key.fill(0)
+    for (const { keys } of this.#chunks.values()) for (const key of keys) key.fill(0)
     this.#chunks.clear()
   }
 }
@@ -200,6 +207,21 @@ function childOf(key: Buffer, bit: number): Buffer {
   key.copy(preimage, 0)
   preimage[keyBytes] = bit
   return hash('sha256', preimage, 'buffer')
+}
+
+/** The key of a leaf of the chunk, from the lowest ancestor that is at hand. */
+function keyIn(chunk: Chunk, leaf: number): Buffer {
+  const { keys } = chunk
+  // The low bits of the two that differ say how far down they have their ancestors in common.
+  const differing = (leaf % 2 ** chunkBits) ^ (chunk.leaf % 2 ** chunkBits)
+  const common = Math.clz32(differing) - (32 - chunkBits)
+  keys.length = Math.min(keys.length, common + 1)
+  for (let level = keys.length; level <= chunkBits; level++) {
+    const above = keys[level - 1]
+    if (above) keys.push(childOf(above, (Math.floor(leaf % 2 ** chunkBits) >> (chunkBits - level)) & 1))
+  }
+  chunk.leaf = leaf
+  return Buffer.from(keys[chunkBits] ?? Buffer.alloc(0))
 }
 
 function derive(key: Buffer, path: Buffer, from: number, to: number): Buffer {
