@@ -40,13 +40,19 @@ export async function roomMessages(
   const start = page.from === undefined ? (isForward ? beginning : ctx.log.head) : positionOf(page.from)
   const span = isForward ? { after: start, upTo: Number.MAX_SAFE_INTEGER } : { after: beginning, upTo: start }
   const direction = isForward ? 'forward' : 'backward'
-  const events = await timeline(ctx.db.kysely, ctx.numbers, facts.roomNumber, span, direction, page.limit)
-  const last = events.at(-1)?.position ?? null
+  const { events, last, isEnd } = await timeline(
+    ctx.db.kysely,
+    ctx.numbers,
+    facts.roomNumber,
+    span,
+    direction,
+    page.limit,
+  )
   const chunk = await clientEvents(ctx, viewer, await living(ctx, events), { withRoomId: true })
   return {
     chunk,
     start: tokenOf(start),
-    ...(last === null || events.length < page.limit ? {} : { end: tokenOf(isForward ? last : last - 1) }),
+    ...(last === null || isEnd ? {} : { end: tokenOf(isForward ? last : last - 1) }),
   }
 }
 

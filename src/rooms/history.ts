@@ -51,18 +51,22 @@ export async function walk(
   const last = isForward ? Math.min(request.to ?? newest, newest) : (request.to ?? beginning)
   const found: StoredEvent[] = []
   let place = Math.min(request.from, newest)
-  for (let scanned = 0; scanned < scanLimit; scanned += batchSize) {
+  // One more than asked for says whether there are more; where much is hidden, more is read at a time.
+  let size = Math.min(limit + 1, batchSize)
+  for (let scanned = 0; scanned < scanLimit; scanned += size, size = batchSize) {
     const span = isForward ? { after: place, upTo: last } : { after: last, upTo: place }
-    const batch = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, span, direction, batchSize)
-    const visible = new Set(await visibleEvents(ctx, viewer, head, batch))
-    for (const stored of batch) {
+    const { events, last: lastRow, isEnd } = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, span, direction, size) // prettier-ignore
+    const visible = new Set(await visibleEvents(ctx, viewer, head, events))
+    for (const stored of events) {
       if (stored.position === null) continue
       if (found.length === limit) return { events: found, next: place }
       place = isForward ? stored.position : stored.position - 1
       if (visible.has(stored) && (!filter || passes(filter, stored))) found.push(stored)
     }
     // The end of a page that has something on it is told even if nothing lies beyond: clients store it.
-    if (batch.length < batchSize) return { events: found, next: found.length > 0 ? place : null }
+    if (isEnd) return { events: found, next: found.length > 0 ? place : null }
+    // What could not be read is behind us too.
+    if (lastRow !== null) place = isForward ? lastRow : lastRow - 1
   }
   return { events: found, next: place }
 }
@@ -115,6 +119,7 @@ export async function stateAfter(ctx: Context, stored: StoredEvent): Promise<Sto
 export async function stateAt(ctx: Context, head: RoomHead, position: number): Promise<StoredEvent[]> {
   if (position >= ctx.log.head) return [...head.state.values()]
   const span = { after: beginning, upTo: position }
-  const [newest] = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, span, 'backward', 1)
+  const { events } = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, span, 'backward', 1)
+  const [newest] = events
   return newest ? stateAfter(ctx, newest) : []
 }

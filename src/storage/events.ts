@@ -127,9 +127,19 @@ export interface TimelineSpan {
 /** The whole timeline, backfilled events included. */
 export const wholeTimeline: TimelineSpan = { after: -Number.MAX_SAFE_INTEGER, upTo: Number.MAX_SAFE_INTEGER }
 
+/** A stretch of a room's timeline. */
+export interface Stretch {
+  /** In the order of walking: newest first when backward. */
+  readonly events: readonly StoredEvent[]
+  /** The position of the last row, whether it could be read or not; `null` if there was none. */
+  readonly last: number | null
+  /** True if there are no more rows beyond. */
+  readonly isEnd: boolean
+}
+
 /**
- * Up to `limit` events of a room's timeline, in the order of walking: newest first when backward. Rejected, soft-failed
- * and redacted events are among them: what a reader may see is for `rooms/visibility.ts` to say.
+ * What stands in up to `limit` rows of a room's timeline. Rejected, soft-failed and redacted events are among them: what a
+ * reader may see is for `rooms/visibility.ts` to say. Rows that are damaged, or whose key has been destroyed, are not.
  */
 export async function timeline(
   reader: Reader,
@@ -138,12 +148,13 @@ export async function timeline(
   span: TimelineSpan,
   direction: 'forward' | 'backward',
   limit: number,
-): Promise<StoredEvent[]> {
+): Promise<Stretch> {
   const rows =
     direction === 'backward'
       ? await timelineBackward.run(reader, [roomNumber, span.upTo, span.after, limit])
       : await timelineForward.run(reader, [roomNumber, span.after, span.upTo, limit])
-  return storedEvents(rows, numbers)
+  const events = await storedEvents(rows, numbers)
+  return { events, last: rows.at(-1)?.position ?? null, isEnd: rows.length < limit }
 }
 
 const earlierTransaction = statement<[Buffer], { event_number: number | null; event_id: string | null }>(

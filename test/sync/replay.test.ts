@@ -38,7 +38,7 @@ async function expected(roomId: string, follower: Follower): Promise<string[]> {
   // The test made the room.
   const head = await roomHead(ctx, roomId as RoomId)
   if (!head) throw new Error('the room is gone')
-  const events = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, wholeTimeline, 'forward', 10_000)
+  const { events } = await timeline(ctx.db.kysely, ctx.numbers, head.facts.roomNumber, wholeTimeline, 'forward', 10_000)
   const visible = await visibleEvents(ctx, follower.person.userId as UserId, head, events) // A registered user.
   return visible.map(({ event }) => event.eventId)
 }
