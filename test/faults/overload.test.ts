@@ -7,7 +7,7 @@ import { dataFolder, type ServerProcess, startServerProcess } from './server-pro
 
 /** What nobody's request may take while others overload the server. A busy machine is allowed for: what is to be caught holds
  *  the server up for longer. */
-const patienceMs = 2_000
+const patienceMs = 4_000
 /** Node looks for connections that have taken too long every five seconds. */
 const headersDeadlineMs = 15_000 + 5_000 + patienceMs
 

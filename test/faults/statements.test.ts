@@ -82,20 +82,24 @@ const fates: readonly (readonly [string, Fate])[] = [
 ]
 
 describe.each(operations.map(operation => [operation.name, operation] as const))('%s', (_, operation) => {
-  it.each(fates)('happens whole or not at all when any one statement %s', async (_meaning, fate) => {
-    // The first of its kind may make rows that later ones find there.
-    expect((await (await operation.prepare(cast))()).status).toBe(200)
-    const ask = await operation.prepare(cast)
-    const before = await counter.count()
-    expect((await ask()).status).toBe(200)
-    const done = difference(before, await counter.count())
-    expect(done).not.toEqual({})
-    let nth = 1
-    while (await attempt(operation, nth, fate, done)) {
-      nth += 1
-      if (nth > statementLimit) throw new Error('the operation comes to no end')
-    }
-    // Caches answer what could be asked again, but nothing is done without the database.
-    expect(nth).toBeGreaterThan(1)
-  })
+  it.each(fates)(
+    'happens whole or not at all when any one statement %s',
+    async (_meaning, fate) => {
+      // The first of its kind may make rows that later ones find there.
+      expect((await (await operation.prepare(cast))()).status).toBe(200)
+      const ask = await operation.prepare(cast)
+      const before = await counter.count()
+      expect((await ask()).status).toBe(200)
+      const done = difference(before, await counter.count())
+      expect(done).not.toEqual({})
+      let nth = 1
+      while (await attempt(operation, nth, fate, done)) {
+        nth += 1
+        if (nth > statementLimit) throw new Error('the operation comes to no end')
+      }
+      // Caches answer what could be asked again, but nothing is done without the database.
+      expect(nth).toBeGreaterThan(1)
+    },
+    120_000,
+  )
 })
