@@ -43,7 +43,7 @@ export async function findMedia(ctx: Context, request: MediaRequest): Promise<Av
   const timeoutMs = Math.min(request.timeoutMs, longestDownloadTimeoutMs)
   const found = await awaitArrival(ctx, mediaId, timeoutMs, signal, async () => {
     const media = await mediaOf(ctx.db.kysely, mediaId)
-    if (!media || isVoid(ctx, media)) throw gone()
+    if (!media || media.isQuarantined || isVoid(ctx, media)) throw gone()
     return media.file && { ...media, file: media.file }
   })
   if (!found) throw new MatrixError('M_NOT_YET_UPLOADED', 'That media has not been uploaded yet')

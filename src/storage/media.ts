@@ -27,6 +27,8 @@ export interface Media {
   readonly createdTs: number
   /** True while something shows it. */
   readonly isHeld: boolean
+  /** Whether an administrator keeps everybody from seeing it. */
+  readonly isQuarantined: boolean
 }
 
 interface MediaRow {
@@ -38,11 +40,12 @@ interface MediaRow {
   expires_ts: number | null
   created_ts: number
   is_held: boolean
+  is_quarantined: boolean
 }
 
 const findRow = statement<[string], MediaRow>(
   'media',
-  'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts, created_ts, is_held FROM media WHERE media_id = $1',
+  'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts, created_ts, is_held, is_quarantined FROM media WHERE media_id = $1',
 )
 
 /** `null` for an ID that nothing was made under, or whose media is gone. */
@@ -59,6 +62,7 @@ export async function mediaOf(reader: Reader, mediaId: MediaId): Promise<Media |
     expiresTs: row.expires_ts,
     createdTs: row.created_ts,
     isHeld: row.is_held,
+    isQuarantined: row.is_quarantined,
   }
 }
 

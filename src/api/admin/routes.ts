@@ -1,9 +1,17 @@
 import { type Endpoint, endpointsOf } from '../../http/endpoint.ts'
 import * as deactivate from './deactivate.ts'
+import * as eventReports from './event_reports.ts'
 import * as fetchEvent from './fetch_event.ts'
 import * as join from './join.ts'
+import * as media from './media.ts'
+import * as mediaDelete from './media/delete.ts'
+import * as mediaProtect from './media/protect.ts'
+import * as mediaQuarantine from './media/quarantine.ts'
+import * as mediaUnprotect from './media/unprotect.ts'
+import * as mediaUnquarantine from './media/unquarantine.ts'
 import * as purgeHistory from './purge_history.ts'
 import * as purgeHistoryStatus from './purge_history_status.ts'
+import * as purgeMediaCache from './purge_media_cache.ts'
 import * as register from './register.ts'
 import * as registrationTokens from './registration_tokens.ts'
 import * as registrationTokensNew from './registration_tokens/new.ts'
@@ -17,7 +25,9 @@ import * as roomsMessages from './rooms/messages.ts'
 import * as roomsState from './rooms/state.ts'
 import * as scheduledTasks from './scheduled_tasks.ts'
 import * as serverVersion from './server_version.ts'
+import * as statisticsUsersMedia from './statistics/users/media.ts'
 import * as suspend from './suspend.ts'
+import * as userMediaQuarantine from './user/media/quarantine.ts'
 import * as userRedact from './user/redact.ts'
 import * as userRedactStatus from './user/redact_status.ts'
 import * as usernameAvailable from './username_available.ts'
@@ -28,17 +38,30 @@ import * as usersDeleteDevices from './users/delete_devices.ts'
 import * as usersDevices from './users/devices.ts'
 import * as usersJoinedRooms from './users/joined_rooms.ts'
 import * as usersLogin from './users/login.ts'
+import * as usersMedia from './users/media.ts'
 import * as usersMemberships from './users/memberships.ts'
 import * as whois from './whois.ts'
 import * as letheAudit from '../lethe/admin/audit.ts'
+import * as letheOpenapiJson from '../lethe/admin/openapi.json.ts'
+import * as letheReports from '../lethe/admin/reports.ts'
+import * as letheRetention from '../lethe/admin/retention.ts'
+import * as letheRetentionRooms from '../lethe/admin/retention/rooms.ts'
 
 /** Every endpoint for administrators. */
 export const adminRoutes: readonly Endpoint[] = endpointsOf(
   deactivate,
+  eventReports,
   fetchEvent,
   join,
+  media,
+  mediaDelete,
+  mediaProtect,
+  mediaQuarantine,
+  mediaUnprotect,
+  mediaUnquarantine,
   purgeHistory,
   purgeHistoryStatus,
+  purgeMediaCache,
   register,
   registrationTokens,
   registrationTokensNew,
@@ -52,7 +75,9 @@ export const adminRoutes: readonly Endpoint[] = endpointsOf(
   roomsState,
   scheduledTasks,
   serverVersion,
+  statisticsUsersMedia,
   suspend,
+  userMediaQuarantine,
   userRedact,
   userRedactStatus,
   usernameAvailable,
@@ -63,7 +88,12 @@ export const adminRoutes: readonly Endpoint[] = endpointsOf(
   usersDevices,
   usersJoinedRooms,
   usersLogin,
+  usersMedia,
   usersMemberships,
   whois,
   letheAudit,
+  letheOpenapiJson,
+  letheReports,
+  letheRetention,
+  letheRetentionRooms,
 )

@@ -58,6 +58,7 @@ import * as roomsReadMarkers from './rooms/read_markers.ts'
 import * as roomsReceipt from './rooms/receipt.ts'
 import * as roomsRedact from './rooms/redact.ts'
 import * as roomsRelations from './rooms/relations.ts'
+import * as roomsReport from './rooms/report.ts'
 import * as roomsSend from './rooms/send.ts'
 import * as roomsState from './rooms/state.ts'
 import * as roomsThreads from './rooms/threads.ts'
@@ -65,6 +66,7 @@ import * as roomsTyping from './rooms/typing.ts'
 import * as roomsUnban from './rooms/unban.ts'
 import * as roomsUpgrade from './rooms/upgrade.ts'
 import * as sendToDevice from './sendToDevice.ts'
+import * as usersReport from './users/report.ts'
 import * as sync from './sync.ts'
 import * as userAccountData from './user/account_data.ts'
 import * as userFilter from './user/filter.ts'
@@ -134,6 +136,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   roomsReceipt,
   roomsRedact,
   roomsRelations,
+  roomsReport,
   roomsSend,
   roomsState,
   roomsThreads,
@@ -142,6 +145,7 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   roomsUpgrade,
   sendToDevice,
   sync,
+  usersReport,
   userAccountData,
   userFilter,
   userRoomsAccountData,

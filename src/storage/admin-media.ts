@@ -1,0 +1,207 @@
+import { sql, type SqlBool } from 'kysely'
+import { type UserId } from '../protocol/identifiers.ts'
+import { type MediaId } from '../protocol/media-id.ts'
+import { type Reader, type Tx } from './database.ts'
+
+/** Uploaded media as lists show it. */
+export interface ListedMedia {
+  readonly mediaId: MediaId
+  readonly userId: UserId
+  readonly contentType: string | null
+  readonly uploadName: string | null
+  readonly sizeBytes: number
+  /** Milliseconds since the epoch. */
+  readonly createdTs: number
+  readonly isQuarantined: boolean
+  readonly isProtected: boolean
+}
+
+/** What media may be sorted by. */
+const orders = {
+  created_ts: sql`media.created_ts`,
+  media_id: sql`media.media_id`,
+  media_length: sql`media.size_bytes`,
+  media_type: sql`media.content_type`,
+  upload_name: sql`media.upload_name`,
+  quarantined_by: sql`media.is_quarantined`,
+  safe_from_quarantine: sql`media.is_protected`,
+} as const
+
+export type MediaOrder = keyof typeof orders
+export const mediaOrders = Object.keys(orders) as MediaOrder[] // The keys of the object are the union.
+
+const columns = [
+  'media.media_id', 'users.user_id', 'media.content_type', 'media.upload_name', 'media.size_bytes', 'media.created_ts',
+  'media.is_quarantined', 'media.is_protected',
+] as const // prettier-ignore
+
+interface Row {
+  media_id: string
+  user_id: string
+  content_type: string | null
+  upload_name: string | null
+  size_bytes: number | null
+  created_ts: number
+  is_quarantined: boolean
+  is_protected: boolean
+}
+
+function listedOfRow(row: Row): ListedMedia {
+  return {
+    // The columns hold nothing but identifiers that this server made, or parsed before they were inserted.
+    mediaId: row.media_id as MediaId,
+    userId: row.user_id as UserId,
+    contentType: row.content_type,
+    uploadName: row.upload_name,
+    sizeBytes: row.size_bytes ?? 0,
+    createdTs: row.created_ts,
+    isQuarantined: row.is_quarantined,
+    isProtected: row.is_protected,
+  }
+}
+
+function uploaded(reader: Reader) {
+  return reader
+    .selectFrom('media')
+    .innerJoin('users', 'users.user_number', 'media.user_number')
+    .where('media.file_name', 'is not', null)
+}
+
+/** A page of what a user uploaded, and how much there is in all. */
+export async function listMediaOf(
+  reader: Reader,
+  userNumber: number,
+  page: { readonly order: MediaOrder; readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
+): Promise<{ readonly media: ListedMedia[]; readonly total: number }> {
+  const direction = page.direction === 'b' ? sql`DESC NULLS LAST` : sql`ASC NULLS FIRST`
+  const ofUser = () => uploaded(reader).where('media.user_number', '=', userNumber)
+  const [rows, counted] = await Promise.all([
+    ofUser()
+      .select(columns)
+      .orderBy(sql`${orders[page.order]} ${direction}`)
+      .orderBy('media.media_id')
+      .offset(page.from)
+      .limit(page.limit)
+      .execute(),
+    ofUser()
+      .select(({ fn }) => fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow(),
+  ])
+  return { media: rows.map(listedOfRow), total: counted.total }
+}
+
+/** One upload; `null` if there is none. */
+export async function listedMedia(reader: Reader, mediaId: MediaId): Promise<ListedMedia | null> {
+  const row = await uploaded(reader).select(columns).where('media.media_id', '=', mediaId).executeTakeFirst()
+  return row ? listedOfRow(row) : null
+}
+
+/** Up to `limit` uploads from before a time that are larger than so many bytes, the oldest first; not those that a profile
+ *  shows, if `keepsProfiles`. */
+export async function mediaBefore(
+  reader: Reader,
+  wanted: { readonly beforeTs: number; readonly largerThan: number; readonly keepsProfiles: boolean },
+  limit: number,
+): Promise<MediaId[]> {
+  const rows = await uploaded(reader)
+    .select('media.media_id')
+    .where('media.created_ts', '<', wanted.beforeTs)
+    .where('media.size_bytes', '>', wanted.largerThan)
+    .$if(wanted.keepsProfiles, query =>
+      query.where(
+        sql<SqlBool>`NOT EXISTS (SELECT FROM media_references r WHERE r.media_id = media.media_id AND r.user_number IS NOT NULL)`,
+      ),
+    )
+    .orderBy('media.created_ts')
+    .limit(limit)
+    .execute()
+  // As above.
+  return rows.map(row => row.media_id as MediaId)
+}
+
+/** Puts media into quarantine or lets it out. Protected media stays out. Returns how many changed. */
+export async function setQuarantined(
+  tx: Tx,
+  which: { readonly mediaId: MediaId } | { readonly userNumber: number },
+  isQuarantined: boolean,
+): Promise<number> {
+  let query = tx
+    .updateTable('media')
+    .set({ is_quarantined: isQuarantined })
+    .where('is_quarantined', '=', !isQuarantined)
+  if (isQuarantined) query = query.where('is_protected', '=', false)
+  if ('mediaId' in which) query = query.where('media_id', '=', which.mediaId)
+  else query = query.where('user_number', '=', which.userNumber)
+  return Number((await query.executeTakeFirst()).numUpdatedRows)
+}
+
+/** Keeps media out of any quarantine to come, or no longer. False if there is none of this name. */
+export async function setProtected(tx: Tx, mediaId: MediaId, isProtected: boolean): Promise<boolean> {
+  const result = await tx
+    .updateTable('media')
+    .set({ is_protected: isProtected })
+    .where('media_id', '=', mediaId)
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
+}
+
+/** What users keep here. */
+export interface MediaUse {
+  readonly userId: UserId
+  readonly displayName: string | null
+  readonly count: number
+  readonly bytes: number
+}
+
+const useOrders = {
+  user_id: sql`users.user_id`,
+  displayname: sql`(names.value::json #>> '{}')`,
+  media_count: sql`count(*)`,
+  media_length: sql`sum(media.size_bytes)`,
+} as const
+
+export type MediaUseOrder = keyof typeof useOrders
+export const mediaUseOrders = Object.keys(useOrders) as MediaUseOrder[] // The keys of the object are the union.
+
+/** A page of the users who uploaded something, with how much, and how many of them there are in all. */
+export async function mediaUse(
+  reader: Reader,
+  wanted: { readonly searchTerm: string | null; readonly fromTs: number | null; readonly untilTs: number | null },
+  page: { readonly order: MediaUseOrder; readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
+): Promise<{ readonly users: MediaUse[]; readonly total: number }> {
+  const direction = page.direction === 'b' ? sql`DESC NULLS LAST` : sql`ASC NULLS FIRST`
+  const term = wanted.searchTerm?.toLowerCase() ?? ''
+  const grouped = () =>
+    uploaded(reader)
+      .leftJoin('profiles as names', join =>
+        join.onRef('names.user_number', '=', 'media.user_number').on('names.key', '=', 'displayname'),
+      )
+      .$if(wanted.fromTs !== null, query => query.where('media.created_ts', '>=', wanted.fromTs ?? 0))
+      .$if(wanted.untilTs !== null, query => query.where('media.created_ts', '<=', wanted.untilTs ?? 0))
+      .$if(term !== '', query =>
+        query.where(
+          sql<SqlBool>`(strpos(lower(users.user_id), ${term}) > 0 OR strpos(lower(names.value::json #>> '{}'), ${term}) > 0)`,
+        ),
+      )
+      .groupBy(['users.user_id', 'names.value'])
+  const [rows, all] = await Promise.all([
+    grouped()
+      .select([
+        'users.user_id',
+        sql<string | null>`names.value::json #>> '{}'`.as('display_name'),
+        sql<number>`count(*)`.as('count'),
+        sql<number>`sum(media.size_bytes)::bigint`.as('bytes'),
+      ])
+      .orderBy(sql`${useOrders[page.order]} ${direction}`)
+      .orderBy('users.user_id')
+      .offset(page.from)
+      .limit(page.limit)
+      .execute(),
+    grouped().select('users.user_id').execute(),
+  ])
+  return {
+    // As above.
+    users: rows.map(row => ({ userId: row.user_id as UserId, displayName: row.display_name, count: row.count, bytes: row.bytes })), // prettier-ignore
+    total: all.length,
+  }
+}
