@@ -73,7 +73,7 @@ table background_jobs
   job_id text collate C not null
   kind text collate C not null
   status text collate C not null default 'scheduled'::text
-  user_number integer not null
+  user_number integer
   target text collate C not null
   request text not null
   progress text not null default '{}'::text
@@ -90,7 +90,7 @@ table background_jobs
 
 table blocked_rooms
   room_id text collate C not null
-  user_number integer not null
+  user_number integer
   is_passing boolean not null default false
   constraint blocked_rooms_pkey PRIMARY KEY (room_id)
   constraint blocked_rooms_room_id_check CHECK ((octet_length(room_id) <= 255))

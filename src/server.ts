@@ -27,10 +27,15 @@ import { addSweepMetrics } from './retention/metrics.ts'
 import { loadSigningKey } from './signing-key.ts'
 import { type Connection } from './storage/client.ts'
 import { type Database, DatabaseError, openDatabase } from './storage/database.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './storage/embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  EmbeddedPostgresError,
+  runningEmbeddedPostgres,
+  startEmbeddedPostgres,
+} from './storage/embedded-postgres.ts'
 import { inspectDatabase, settleDatabase } from './storage/inspect.ts'
 import { createFileStore } from './storage/media-file-store.ts'
-import { migrate, type MigrationProgress, readMigrations } from './storage/migrate.ts'
+import { migrate, type MigrationProgress, pendingMigrations, readMigrations } from './storage/migrate.ts'
 import { createNumbers } from './storage/numbers.ts'
 import { openLog } from './storage/open-log.ts'
 import { claimDatabase, hasEvents, pingDatabase } from './storage/server-row.ts'
@@ -83,66 +88,19 @@ const drainMs = 15_000
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config } = options
-  const clock = options.clock ?? systemClock
-  const random = options.random ?? systemRandom
   const logger = options.logger ?? createLogger(config.log.level)
   const undo = new UndoList(logger)
   try {
-    await mkdir(config.dataDir, { recursive: true, mode: 0o711 })
-    const connection = await chooseDatabase(config, logger, undo)
-    const db = openDatabase(connection, logger, { poolSize: config.database.poolSize })
-    undo.add('database', () => db.close())
-    const settled = await settleDatabase(db.pool)
-    if (settled.length > 0) {
-      logger.info('Some settings of the database role were changed to what Lethe promises', { count: settled.length })
-    }
-    await migrate(db.pool, await readMigrations(), options.onMigration)
-    for (const { setting, message, hint } of await inspectDatabase(db.pool)) {
-      logger.warn(`${message} (${hint})`, { code: setting })
-    }
-    await claim(db, config)
-    const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
-    const keyring = await openKeyring({
-      db,
-      store: createKeyringFile(config.sealing.keyring.path),
-      serverName: config.serverName,
-      random,
-      logger,
-    })
-    const sealer = createSealer({
-      tree: () => keyring.tree,
-      takeChunk: () => keyring.takeChunk(),
-      now: () => clock.now(),
-      random,
-      isOn: config.sealing.enabled,
-    })
-    const numbers = createNumbers(db, config.serverName, sealer)
-    // Connections and polls live in real time, whatever the clock of the server says.
-    const log = await openLog({
-      db,
-      numbers,
-      clock: systemClock,
-      logger,
-      processId: random.letters(12),
-      newEpoch: random.letters(8),
-    })
-    undo.add('log', () => log.close())
     const shutdown = new AbortController()
-    const ctx: Context = {
-      config,
-      serverName: config.serverName,
-      clock,
-      random,
-      logger,
-      db,
-      log,
-      numbers,
-      keyring,
-      signingKey,
-      mediaStore: createSealedStore(createFileStore(config.media.store.path), sealer),
-      limiter: createLimiter(clock, config.rateLimits, config.rateLimits.enabled),
-      remote: noRemote,
-      shutdown: shutdown.signal,
+    const ctx = await makeContext({ ...options, logger }, undo, shutdown.signal, async db => {
+      const settled = await settleDatabase(db.pool)
+      if (settled.length > 0) {
+        logger.info('Some settings of the database role were changed to what Lethe promises', { count: settled.length })
+      }
+      await migrate(db.pool, await readMigrations(), options.onMigration)
+    })
+    for (const { setting, message, hint } of await inspectDatabase(ctx.db.pool)) {
+      logger.warn(`${message} (${hint})`, { code: setting })
     }
     // Syncs are answered from the newest part of the log, which is remembered from now on.
     liveOf(ctx)
@@ -166,10 +124,122 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const adminUrl = config.admin.listen.enabled ? await open('admin', config.admin.listen) : null
     const url = await open('public', config.listen)
     let closing: Promise<void> | null = null
-    return { ctx, url, adminUrl, metricsUrl, historyLost: db.lineage.over, close: () => (closing ??= undo.run()) }
+    return { ctx, url, adminUrl, metricsUrl, historyLost: ctx.db.lineage.over, close: () => (closing ??= undo.run()) }
   } catch (error) {
     await undo.run()
     throw error
+  }
+}
+
+/** A context without a server: for commands, beside a server that runs or alone. */
+export interface OpenContext {
+  readonly ctx: Context
+  close(): Promise<void>
+}
+
+/**
+ * Opens what a server is made of, without loops and listeners; an embedded database that another process runs is shared. A new
+ * database is prepared; one whose schema is older than this version is refused: `StartError`. Throws what `startServer` throws.
+ */
+export async function openContext(options: Pick<ServerOptions, 'config' | 'logger'>): Promise<OpenContext> {
+  const logger = options.logger ?? createLogger(options.config.log.level)
+  const undo = new UndoList(logger)
+  const shutdown = new AbortController()
+  try {
+    const ctx = await makeContext({ ...options, logger }, undo, shutdown.signal, prepareIfNew, true)
+    undo.add('work', () => Promise.resolve(shutdown.abort()))
+    let closing: Promise<void> | null = null
+    return { ctx, close: () => (closing ??= undo.run()) }
+  } catch (error) {
+    await undo.run()
+    throw error
+  }
+}
+
+/** Opens the database alone, as it is, and runs `work` over it. An embedded one that another process runs is shared. */
+export async function withDatabase<T>(config: Config, logger: Logger, work: (db: Database) => Promise<T>): Promise<T> {
+  const undo = new UndoList(logger)
+  try {
+    await mkdir(config.dataDir, { recursive: true, mode: 0o711 })
+    const connection = await chooseDatabase(config, logger, undo, true)
+    const db = openDatabase(connection, logger, { poolSize: 2 })
+    undo.add('database', () => db.close())
+    return await work(db)
+  } finally {
+    await undo.run()
+  }
+}
+
+async function prepareIfNew(db: Database): Promise<void> {
+  const migrations = await readMigrations()
+  const pending = await pendingMigrations(db.pool, migrations)
+  if (pending.length === 0) return
+  if (pending.length < migrations.length) {
+    throw new StartError(
+      `The database is older than this version of Lethe (${pending.length} changes): run "lethe migrate" first.`,
+    )
+  }
+  await migrate(db.pool, migrations)
+}
+
+/** Opens the database and everything over it. `prepare` brings the schema to this version, or throws. */
+async function makeContext(
+  options: Pick<ServerOptions, 'config' | 'clock' | 'random'> & { readonly logger: Logger },
+  undo: UndoList,
+  shutdown: AbortSignal,
+  prepare: (db: Database) => Promise<unknown>,
+  mayShare = false,
+): Promise<Context> {
+  const { config, logger } = options
+  const clock = options.clock ?? systemClock
+  const random = options.random ?? systemRandom
+  await mkdir(config.dataDir, { recursive: true, mode: 0o711 })
+  const connection = await chooseDatabase(config, logger, undo, mayShare)
+  const db = openDatabase(connection, logger, { poolSize: config.database.poolSize })
+  undo.add('database', () => db.close())
+  await prepare(db)
+  await claim(db, config)
+  const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
+  const keyring = await openKeyring({
+    db,
+    store: createKeyringFile(config.sealing.keyring.path),
+    serverName: config.serverName,
+    random,
+    logger,
+  })
+  const sealer = createSealer({
+    tree: () => keyring.tree,
+    takeChunk: () => keyring.takeChunk(),
+    now: () => clock.now(),
+    random,
+    isOn: config.sealing.enabled,
+  })
+  const numbers = createNumbers(db, config.serverName, sealer)
+  // Connections and polls live in real time, whatever the clock of the server says.
+  const log = await openLog({
+    db,
+    numbers,
+    clock: systemClock,
+    logger,
+    processId: random.letters(12),
+    newEpoch: random.letters(8),
+  })
+  undo.add('log', () => log.close())
+  return {
+    config,
+    serverName: config.serverName,
+    clock,
+    random,
+    logger,
+    db,
+    log,
+    numbers,
+    keyring,
+    signingKey,
+    mediaStore: createSealedStore(createFileStore(config.media.store.path), sealer),
+    limiter: createLimiter(clock, config.rateLimits, config.rateLimits.enabled),
+    remote: noRemote,
+    shutdown,
   }
 }
 
@@ -182,11 +252,19 @@ function translateError(error: unknown): MatrixError | null {
   return error instanceof DatabaseError && error.isPassing ? unavailable() : null
 }
 
-async function chooseDatabase(config: Config, logger: Logger, undo: UndoList): Promise<Connection> {
+/** The database of the settings, or the embedded one. `mayShare`: if another process runs that, it is used together with it. */
+async function chooseDatabase(config: Config, logger: Logger, undo: UndoList, mayShare: boolean): Promise<Connection> {
   if (config.database.url !== null) return { url: config.database.url }
-  const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log: logger })
-  undo.add('embedded database', () => postgres.stop())
-  return postgres.connection
+  try {
+    const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir: config.dataDir, log: logger })
+    undo.add('embedded database', () => postgres.stop())
+    return postgres.connection
+  } catch (error) {
+    if (!mayShare || !(error instanceof EmbeddedPostgresError)) throw error
+    const running = await runningEmbeddedPostgres(config.dataDir)
+    if (!running) throw error
+    return running
+  }
 }
 
 async function claim(db: Database, config: Config): Promise<void> {

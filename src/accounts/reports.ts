@@ -1,5 +1,5 @@
 import { type Context, isLocal } from '../context.ts'
-import { MatrixError, notFound } from '../errors.ts'
+import { invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type User } from '../http/endpoint.ts'
 import { type EventId, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { headForMember } from '../rooms/as-member.ts'
@@ -7,6 +7,7 @@ import { eventAccess, visibleEvent } from '../rooms/history.ts'
 import { accountByUserId } from '../storage/accounts.ts'
 import { transaction } from '../storage/database.ts'
 import { insertReport } from '../storage/reports.ts'
+import { isStorable } from './text.ts'
 
 /** Bytes. */
 export const reasonLimitBytes = 2_000
@@ -56,5 +57,6 @@ async function write(
   { userNumber }: User,
   report: Omit<Parameters<typeof insertReport>[1], 'userNumber' | 'receivedTs'>,
 ): Promise<void> {
+  if (!isStorable(report.reason)) throw invalidParam('reason is not valid')
   await transaction(ctx.db, tx => insertReport(tx, { ...report, userNumber, receivedTs: ctx.clock.now() }))
 }

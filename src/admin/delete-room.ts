@@ -45,7 +45,7 @@ const namedLimit = 10_000
  */
 export async function orderDeletion(
   ctx: Context,
-  caller: { readonly userNumber: number },
+  caller: { readonly userNumber: number | null },
   roomId: RoomId,
   deletion: Deletion,
 ): Promise<string> {

@@ -49,7 +49,12 @@ const jobIdLetters = 16
 /** Orders work; returns the job's ID. `also` is done in the same transaction. */
 export async function orderJob(
   ctx: Context,
-  job: { readonly kind: string; readonly userNumber: number; readonly target: string; readonly request: JsonObject },
+  job: {
+    readonly kind: string
+    readonly userNumber: number | null
+    readonly target: string
+    readonly request: JsonObject
+  },
   also: (tx: Tx) => Promise<void> = () => Promise.resolve(),
 ): Promise<string> {
   const jobId = ctx.random.letters(jobIdLetters)

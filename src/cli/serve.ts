@@ -1,16 +1,9 @@
-import { parseArgs } from 'node:util'
 import { systemClock } from '../clock.ts'
 import { type Config, loadConfig, type Problem } from '../config.ts'
 import { createLogger, describeError, type Logger } from '../log.ts'
 import { type RunningServer, startServer } from '../server.ts'
 import { explain } from './explain.ts'
 import { welcome } from './welcome.ts'
-
-export const usage = `lethe serve [--config FILE]
-
-Runs the server until it is told to stop (SIGTERM or Ctrl+C).
-
-  --config FILE   the settings, in YAML; without it LETHE_CONFIG, then ./lethe.yaml, then defaults`
 
 /** The longest that stopping may take before the process ends anyhow. */
 const stopLimitMs = 25_000
@@ -22,13 +15,11 @@ const restartPauseMs = 1_000
  * Runs a server until a signal stops it. Resolves with the exit status: 0 after a clean stop, 1 when it could not start or
  * stop, 2 when it was called wrongly.
  */
-export async function serve(parameters: readonly string[]): Promise<number> {
-  const configFile = configOption(parameters)
-  if (configFile === undefined) {
-    process.stderr.write(`${usage}\n`)
-    return 2
-  }
-  const loaded = loadConfig({ configFile })
+export async function serve(
+  configFile: string | null,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<number> {
+  const loaded = loadConfig({ configFile, env })
   if (!loaded.ok) {
     process.stderr.write(`The settings are wrong:\n${loaded.problems.map(problemLine).join('')}`)
     return 1
@@ -79,18 +70,8 @@ async function startInTime(config: Config, logger: Logger, stopping: Promise<voi
   }
 }
 
-/** `null` when none was given, `undefined` when the command line is wrong. */
-function configOption(parameters: readonly string[]): string | null | undefined {
-  try {
-    const { values } = parseArgs({ args: [...parameters], options: { config: { type: 'string' } }, strict: true })
-    return values.config ?? null
-  } catch {
-    // `parseArgs` throws only for what was typed.
-    return undefined
-  }
-}
-
-function problemLine(problem: Problem): string {
+/** One line about what is wrong with the settings. */
+export function problemLine(problem: Problem): string {
   return `  ${problem.key} ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}\n`
 }
 

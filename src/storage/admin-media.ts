@@ -2,6 +2,8 @@ import { sql, type SqlBool } from 'kysely'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Reader, type Tx } from './database.ts'
+import { profileNamesOf } from './profiles.ts'
+import { type Sealer } from '../privacy/seal.ts'
 
 /** Uploaded media as lists show it. */
 export interface ListedMedia {
@@ -155,7 +157,6 @@ export interface MediaUse {
 
 const useOrders = {
   user_id: sql`users.user_id`,
-  displayname: sql`(names.value::json #>> '{}')`,
   media_count: sql`count(*)`,
   media_length: sql`sum(media.size_bytes)`,
 } as const
@@ -166,29 +167,22 @@ export const mediaUseOrders = Object.keys(useOrders) as MediaUseOrder[] // The k
 /** A page of the users who uploaded something, with how much, and how many of them there are in all. */
 export async function mediaUse(
   reader: Reader,
+  sealer: Sealer,
   wanted: { readonly searchTerm: string | null; readonly fromTs: number | null; readonly untilTs: number | null },
   page: { readonly order: MediaUseOrder; readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
 ): Promise<{ readonly users: MediaUse[]; readonly total: number }> {
-  const direction = page.direction === 'b' ? sql`DESC NULLS LAST` : sql`ASC NULLS FIRST`
+  const direction = page.direction === 'b' ? sql`DESC` : sql`ASC`
   const term = wanted.searchTerm?.toLowerCase() ?? ''
   const grouped = () =>
     uploaded(reader)
-      .leftJoin('profiles as names', join =>
-        join.onRef('names.user_number', '=', 'media.user_number').on('names.key', '=', 'displayname'),
-      )
       .$if(wanted.fromTs !== null, query => query.where('media.created_ts', '>=', wanted.fromTs ?? 0))
       .$if(wanted.untilTs !== null, query => query.where('media.created_ts', '<=', wanted.untilTs ?? 0))
-      .$if(term !== '', query =>
-        query.where(
-          sql<SqlBool>`(strpos(lower(users.user_id), ${term}) > 0 OR strpos(lower(names.value::json #>> '{}'), ${term}) > 0)`,
-        ),
-      )
-      .groupBy(['users.user_id', 'names.value'])
+      .$if(term !== '', query => query.where(sql<SqlBool>`strpos(lower(users.user_id), ${term}) > 0`))
+      .groupBy('users.user_id')
   const [rows, all] = await Promise.all([
     grouped()
       .select([
         'users.user_id',
-        sql<string | null>`names.value::json #>> '{}'`.as('display_name'),
         sql<number>`count(*)`.as('count'),
         sql<number>`sum(media.size_bytes)::bigint`.as('bytes'),
       ])
@@ -199,9 +193,11 @@ export async function mediaUse(
       .execute(),
     grouped().select('users.user_id').execute(),
   ])
+  // As above.
+  const found = rows.map(row => ({ userId: row.user_id as UserId, count: row.count, bytes: row.bytes }))
+  const names = await profileNamesOf(reader, sealer, found.map(({ userId }) => userId)) // prettier-ignore
   return {
-    // As above.
-    users: rows.map(row => ({ userId: row.user_id as UserId, displayName: row.display_name, count: row.count, bytes: row.bytes })), // prettier-ignore
+    users: found.map(user => ({ ...user, displayName: names.get(user.userId)?.displayname ?? null })),
     total: all.length,
   }
 }

@@ -109,7 +109,7 @@ export async function blockerOf(reader: Reader, roomId: RoomId): Promise<UserId 
 }
 
 /** Blocks a room for good, or while it is being deleted; one that is blocked for good stays so. */
-export async function blockRoom(tx: Tx, roomId: RoomId, userNumber: number, isPassing: boolean): Promise<void> {
+export async function blockRoom(tx: Tx, roomId: RoomId, userNumber: number | null, isPassing: boolean): Promise<void> {
   await tx
     .insertInto('blocked_rooms')
     .values({ room_id: roomId, user_number: userNumber, is_passing: isPassing })

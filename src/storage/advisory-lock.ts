@@ -3,8 +3,8 @@ import { type Database } from './database.ts'
 /** The keys of Postgres's advisory locks: of what only one process may do at a time, and of those that tell who is running. */
 export const lockKeys = {
   sweeper: 4_921_001,
-  background_jobs: 4_921_002,
   eraser: 4_921_003,
+  background_jobs: 4_921_004,
   running: 4_921_101,
   starting: 4_921_102,
 } as const

@@ -10,8 +10,8 @@ export interface Job {
   readonly jobId: string
   readonly kind: string
   readonly status: JobStatus
-  /** Who ordered it. */
-  readonly userNumber: number
+  /** Who ordered it; `null`: the operator, at the command line. */
+  readonly userNumber: number | null
   /** The room ID or user ID that it is about. */
   readonly target: string
   readonly request: JsonObject
@@ -28,7 +28,7 @@ interface JobRow {
   job_id: string
   kind: string
   status: string
-  user_number: number
+  user_number: number | null
   target: string
   request: string
   progress: string

@@ -57,3 +57,42 @@ export async function deleteExpiredJoinLinks(tx: Tx, nowTs: number): Promise<num
   const result = await tx.deleteFrom('join_links').where('expires_ts', '<=', nowTs).executeTakeFirst()
   return Number(result.numDeletedRows)
 }
+
+/** A link as the operator sees it: without what is in it, which nobody knows any more. */
+export interface ListedJoinLink extends JoinLink {
+  /** The first characters of the hash: enough to tell links apart. */
+  readonly name: string
+}
+
+/** The links that can still be used, those that end soonest first. */
+export async function usableJoinLinks(reader: Reader, nowTs: number): Promise<ListedJoinLink[]> {
+  const rows = await reader
+    .selectFrom('join_links')
+    .select(['token_hash', 'is_admin', 'uses_allowed', 'uses', 'expires_ts'])
+    .where('expires_ts', '>', nowTs)
+    .whereRef('uses', '<', 'uses_allowed')
+    .orderBy('expires_ts')
+    .execute()
+  return rows.map(row => ({
+    name: joinLinkName(row.token_hash),
+    isAdmin: row.is_admin,
+    usesLeft: row.uses_allowed - row.uses,
+    expiresTs: row.expires_ts,
+  }))
+}
+
+const nameLength = 12
+
+/** What a link is called. */
+export function joinLinkName(tokenHash: Buffer): string {
+  return tokenHash.toString('hex').slice(0, nameLength)
+}
+
+/** Deletes the link of that name. False if there is none. */
+export async function deleteJoinLink(tx: Tx, name: string): Promise<boolean> {
+  const result = await tx
+    .deleteFrom('join_links')
+    .where(sql<boolean>`left(encode(token_hash, 'hex'), ${nameLength}) = ${name}`)
+    .executeTakeFirst()
+  return result.numDeletedRows > 0n
+}

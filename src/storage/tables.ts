@@ -358,7 +358,7 @@ export interface Tables {
     job_id: string
     kind: string
     status: Generated<string>
-    user_number: number
+    user_number: number | null
     target: string
     request: string
     progress: Generated<string>
@@ -368,7 +368,7 @@ export interface Tables {
   }
   blocked_rooms: {
     room_id: string
-    user_number: number
+    user_number: number | null
     is_passing: Generated<boolean>
   }
   reports: {

@@ -24,7 +24,12 @@ export const getMediaStatistics = endpoint({
       fromTs: query.from_ts ?? null,
       untilTs: query.until_ts ?? null,
     }
-    const { users, total } = await mediaUse(ctx.db.kysely, wanted, { order, direction, from, limit: most })
+    const { users, total } = await mediaUse(ctx.db.kysely, ctx.numbers.sealer, wanted, {
+      order,
+      direction,
+      from,
+      limit: most,
+    })
     const reached = from + users.length
     return {
       users: users.map(user => ({

@@ -1,0 +1,158 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { version } from '../version.ts'
+import { type CommonOptions, exits, withConfig, withContext } from './command.ts'
+import { doctor } from './doctor.ts'
+import { createInvite, listInvites, revokeInvite } from './invites.ts'
+import { migrateCommand } from './migrate.ts'
+import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
+import { serve } from './serve.ts'
+import { checkedConfig, init, shownConfig, shownSchema } from './settings.ts'
+import { createUser, erase, listAllUsers, lock, promote, setPassword } from './users.ts'
+
+/** Runs one command. Resolves with the exit status; see `exits`. */
+export async function run(parameters: readonly string[]): Promise<number> {
+  let status: number = exits.done
+  const set = (work: Promise<number>) => work.then(done => void (status = done))
+  try {
+    await program(set).parseAsync([...parameters], { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    // Asking for help, or for the version, is no mistake.
+    return error.exitCode === 0 ? exits.done : exits.usage
+  }
+  return status
+}
+
+type Set = (work: Promise<number>) => Promise<void>
+
+function program(set: Set): Command {
+  const lethe = new Command('lethe').description('A privacy-first Matrix homeserver').version(version).exitOverride()
+  common(lethe, 'serve', 'run the server until it is told to stop').action((options: CommonOptions) =>
+    set(serve(options.config ?? null)),
+  )
+  common(lethe, 'try', 'run a server whose data is gone when it stops').action((options: CommonOptions) =>
+    set(tryOut(options)),
+  )
+  common(lethe, 'init', 'write a settings file to begin with')
+    .requiredOption('--server-name <name>', 'the part of user IDs behind the colon, which can never change')
+    .action((options: CommonOptions & { serverName: string }) => set(init(options)))
+  common(lethe, 'doctor', 'look at the settings and the database, and say what is amiss').action(
+    (options: CommonOptions) => set(withContext(options, doctor)),
+  )
+  common(lethe, 'migrate', 'bring the database to this version')
+    .option('--plan', 'only say what would be done')
+    .action((options: CommonOptions & { plan?: boolean }) => set(migrateCommand(options)))
+  addConfig(lethe, set)
+  addUsers(lethe, set)
+  addInvites(lethe, set)
+  addRooms(lethe, set)
+  return lethe
+}
+
+function common(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--config <file>', 'the settings, in YAML; without it LETHE_CONFIG, then ./lethe.yaml, then defaults')
+    .option('--json', 'answer in JSON')
+    .exitOverride()
+}
+
+function group(parent: Command, name: string, description: string): Command {
+  return parent.command(name).description(description).exitOverride()
+}
+
+function addConfig(lethe: Command, set: Set): void {
+  const config = group(lethe, 'config', 'the settings')
+  common(config, 'check', 'say whether they are right').action((options: CommonOptions) =>
+    set(withConfig(options, checkedConfig)),
+  )
+  common(config, 'show', 'show them with their defaults, secrets masked').action((options: CommonOptions) =>
+    set(withConfig(options, shownConfig)),
+  )
+  common(config, 'schema', 'show their JSON Schema').action((options: CommonOptions) =>
+    set(Promise.resolve(shownSchema(options))),
+  )
+}
+
+function addUsers(lethe: Command, set: Set): void {
+  const user = group(lethe, 'user', 'accounts')
+  type UserOptions = CommonOptions & { admin?: boolean; passwordStdin?: boolean; undo?: boolean; yes?: boolean }
+  common(user, 'create <name>', 'make an account; its password is drawn and shown')
+    .option('--admin', 'an administrator')
+    .option('--password-stdin', 'take the password from the standard input')
+    .action((name: string, options: UserOptions) => set(withContext(options, ctx => createUser(ctx, name, options))))
+  common(user, 'list', 'show the accounts')
+    .option('--all', 'deactivated ones too')
+    .action((options: CommonOptions & { all?: boolean }) =>
+      set(withContext(options, ctx => listAllUsers(ctx, options))),
+    )
+  common(user, 'reset-password <name>', 'set a new password, and sign every device out')
+    .option('--password-stdin', 'take the password from the standard input')
+    .action((name: string, options: UserOptions) => set(withContext(options, ctx => setPassword(ctx, name, options))))
+  common(user, 'promote <name>', 'make somebody an administrator')
+    .option('--undo', 'take it back')
+    .action((name: string, options: UserOptions) => set(withContext(options, ctx => promote(ctx, name, options))))
+  common(user, 'lock <name>', 'lock somebody out')
+    .option('--undo', 'let them in again')
+    .action((name: string, options: UserOptions) => set(withContext(options, ctx => lock(ctx, name, options))))
+  common(user, 'erase <name>', 'close an account for good and erase what it wrote')
+    .option('--yes', 'really')
+    .action((name: string, options: UserOptions) => set(withContext(options, ctx => erase(ctx, name, options))))
+}
+
+function addInvites(lethe: Command, set: Set): void {
+  const invite = group(lethe, 'invite', 'links with which people make their accounts')
+  common(invite, 'create', 'make one, with its QR code')
+    .option('--uses <number>', 'how many accounts it makes', '1')
+    .option('--hours <number>', 'how long it is good', '168')
+    .option('--admin', 'the accounts are administrators’')
+    .action((options: CommonOptions & { uses: string; hours: string; admin?: boolean }) =>
+      set(withContext(options, ctx => createInvite(ctx, options))),
+    )
+  common(invite, 'list', 'show those that can still be used').action((options: CommonOptions) =>
+    set(withContext(options, listInvites)),
+  )
+  common(invite, 'revoke <name>', 'take one back, by the name that list shows').action(
+    (name: string, options: CommonOptions) => set(withContext(options, ctx => revokeInvite(ctx, name))),
+  )
+}
+
+function addRooms(lethe: Command, set: Set): void {
+  const room = group(lethe, 'room', 'rooms')
+  common(room, 'list', 'show them').action((options: CommonOptions) => set(withContext(options, listAllRooms)))
+  common(room, 'show <room>', 'show one, without its content').action((name: string, options: CommonOptions) =>
+    set(withContext(options, ctx => showRoom(ctx, name))),
+  )
+  common(room, 'purge <room>', 'remove everybody from one and delete it')
+    .option('--block', 'let nobody in again')
+    .option('--yes', 'really')
+    .action((name: string, options: CommonOptions & { yes?: boolean; block?: boolean }) =>
+      set(withContext(options, ctx => purgeRoom(ctx, name, options))),
+    )
+  const retention = group(lethe, 'retention', 'how long messages live, by room')
+  common(retention, 'list', 'show the rooms for which the operator said it').action((options: CommonOptions) =>
+    set(withContext(options, listRetention)),
+  )
+  common(retention, 'set <room> <lifetime>', 'say it for one: 12h, 30d, forever').action(
+    (name: string, lifetime: string, options: CommonOptions) =>
+      set(withContext(options, ctx => setRetention(ctx, name, lifetime))),
+  )
+  common(retention, 'clear <room>', 'let one say it itself again').action((name: string, options: CommonOptions) =>
+    set(withContext(options, ctx => clearRetention(ctx, name))),
+  )
+}
+
+/** A server in a folder of its own, which goes with it. */
+async function tryOut(options: CommonOptions): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'lethe-try-'))
+  try {
+    const { LETHE_DATABASE__URL: _url, ...env } = process.env
+    return await serve(options.config ?? null, { ...env, LETHE_DATA_DIR: folder })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
