@@ -17,8 +17,8 @@ import { createOperationsHandler } from './http/operations.ts'
 import { createLimiter } from './limiter.ts'
 import { createLogger, describeError, type Logger } from './log.ts'
 import { type Loop, loops } from './loops.ts'
-import { createKeyringFile } from './privacy/keyring/file-store.ts'
 import { openKeyring } from './privacy/keyring/open-keyring.ts'
+import { keyringStoreOf } from './privacy/keyring/open-store.ts'
 import { createSealedStore } from './privacy/sealed-media.ts'
 import { createSealer } from './privacy/seal.ts'
 import { type Random, systemRandom } from './random.ts'
@@ -83,8 +83,8 @@ const drainMs = 15_000
 
 /**
  * Starts a server: database (the embedded one unless there is a URL), migrations, key, log, loops, listeners. When a step
- * fails, those before it are undone and the error rises: `StartError`, `SigningKeyError`, `MigrationError`,
- * `EmbeddedPostgresError` with messages for the operator, `DatabaseError`, or Node's own for a port that is taken.
+ * fails, those before it are undone and the error rises: `StartError`, `KeyringError`, `SigningKeyError`,
+ * `MigrationError`, `EmbeddedPostgresError` with messages for the operator, `DatabaseError`, or Node's own for a port that is taken.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config } = options
@@ -202,7 +202,7 @@ async function makeContext(
   const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
   const keyring = await openKeyring({
     db,
-    store: createKeyringFile(config.sealing.keyring.path),
+    store: keyringStoreOf(config, random),
     serverName: config.serverName,
     random,
     logger,

@@ -2,7 +2,7 @@ import { describeError } from '../log.ts'
 
 /** Errors whose messages are made for the operator. */
 const forOperators = new Set([
-  'StartError', 'SigningKeyError', 'MigrationError', 'EmbeddedPostgresError', 'DatabaseError', 'RangeError',
+  'StartError', 'KeyringError', 'SigningKeyError', 'MigrationError', 'EmbeddedPostgresError', 'DatabaseError', 'RangeError',
 ]) // prettier-ignore
 
 /** What to tell the operator about an error that ended a command. */

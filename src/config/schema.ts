@@ -69,6 +69,15 @@ const networks = z
   .readonly()
   .prefault([])
 
+const vaultName = /^[\w.-]+$/
+
+/** Keys and tokens go over the wire: nobody but this machine may see it in the clear. */
+function isSecureOrLocal(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+}
+
 const JWT_ALGORITHMS = ['HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const // prettier-ignore
 
 /** Every setting of Lethe, as it stands in the file: the one place where names, types, defaults and meanings are said. */
@@ -236,6 +245,49 @@ export const settings = section({
         .describe(
           'The file of the keys. By default keyring/keyring in data_dir; best on a volume of its own, in no backup.',
         ),
+      vault: section({
+        url: webUrl
+          .refine(
+            text => isSecureOrLocal(text),
+            'must begin with https://, or http:// and name this machine (a proxy such as the Vault agent)',
+          )
+          .describe('The URL of a HashiCorp Vault or an OpenBao, such as https://vault.example.org:8200.'),
+        key: z
+          .string()
+          .regex(vaultName, 'must be the name of a key')
+          .default('lethe')
+          .describe('The key of the Transit engine, for this server alone: its old versions are destroyed.'),
+        mount: z
+          .string()
+          .regex(/^[\w.-]+(\/[\w.-]+)*$/, 'must be the path of a mount')
+          .default('transit')
+          .describe('Where the Transit engine is mounted.'),
+        token: secret()
+          .regex(/^[!-~]+$/, 'must be a token: letters, digits and signs, in one line')
+          .nullable()
+          .default(null)
+          .describe(
+            'The token that may use the key. None is sent by default, for an agent in between that adds its own.',
+          ),
+        namespace: z
+          .string()
+          .regex(/^[!-~]+$/, 'must be a namespace')
+          .nullable()
+          .default(null)
+          .describe('The namespace, where there are any.'),
+        ca_file: z
+          .string()
+          .min(1)
+          .nullable()
+          .default(null)
+          .describe(
+            'A file of certificates (PEM) to trust in place of the well-known ones. Relative to the working directory.',
+          ),
+        timeout: duration(100).prefault('2s').describe('How long one request may take; writing the keys takes six.'),
+      })
+        .nullable()
+        .default(null)
+        .describe('Encrypts the file of the keys with Vault, so that older copies of it are worthless.'),
     }).prefault({}),
   }).prefault({}),
   rooms: section({
