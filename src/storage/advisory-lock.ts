@@ -5,12 +5,13 @@ export const lockKeys = {
   sweeper: 4_921_001,
   eraser: 4_921_003,
   background_jobs: 4_921_004,
+  keyring: 4_921_100,
   running: 4_921_101,
   starting: 4_921_102,
 } as const
 
 /** What only one process of a database may do at a time. */
-export type LockName = Exclude<keyof typeof lockKeys, 'running' | 'starting'>
+export type LockName = Exclude<keyof typeof lockKeys, 'keyring' | 'running' | 'starting'>
 
 /**
  * Runs `work` unless another process is at the same: then it returns `null` and `work` does not run. The lock belongs to a

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { lockKeys } from './advisory-lock.ts'
 import { type Reader, type Tx } from './database.ts'
 
 /** What a database knows of the keyring that opens it. */
@@ -11,12 +12,9 @@ export interface KeyringRow {
   readonly nextChunk: number
 }
 
-/** The key of Postgres's advisory lock under which the keyring is changed. */
-const lockKey = 4_921_002
-
 /** Waits until no other process changes the keyring, for as long as the transaction lasts. */
 export async function lockKeyring(tx: Tx): Promise<KeyringRow> {
-  await sql`SELECT pg_advisory_xact_lock(${lockKey})`.execute(tx)
+  await sql`SELECT pg_advisory_xact_lock(${lockKeys.keyring})`.execute(tx)
   return keyringRow(tx)
 }
 

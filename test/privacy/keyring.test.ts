@@ -1,0 +1,63 @@
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { silentLogger } from '../../src/log.ts'
+import { KeyringError } from '../../src/privacy/keyring/keyring.ts'
+import { startServer } from '../../src/server.ts'
+import { whileAlone } from '../../src/storage/advisory-lock.ts'
+import { startTestServer, type TestServer } from '../harness/server.ts'
+
+const servers: TestServer[] = []
+
+async function started(): Promise<TestServer> {
+  const server = await startTestServer({ loops: [] })
+  servers.push(server)
+  return server
+}
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close()
+})
+
+const nothing = { places: [], throughBucket: null }
+
+describe('the keyring', () => {
+  it.each(['sweeper', 'background_jobs'] as const)('is changed while the %s works', async name => {
+    const { ctx } = await started()
+    const { serial } = ctx.keyring.status()
+    await whileAlone(ctx.db, name, () => ctx.keyring.destroy(nothing))
+    expect(ctx.keyring.status().serial).toBe(serial + 1)
+  })
+
+  it('keeps a server from starting when it is missing, damaged, foreign or older', async () => {
+    const { ctx, config } = await started()
+    const { path } = config.sealing.keyring
+    const other = await started()
+    const start = () => startServer({ config, logger: silentLogger, loops: [] })
+    await copyFile(path, `${path}.older`)
+    await ctx.keyring.destroy(nothing)
+    const newest = await readFile(path)
+    const damaged = Buffer.from(newest)
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1)
+    const cases: readonly [() => Promise<void>, RegExp][] = [
+      [() => rm(path), /is missing, and nothing in the database can be read without it/],
+      [() => writeFile(path, damaged), /damaged/],
+      [() => writeFile(path, newest.subarray(0, 60)), /not a keyring|damaged/],
+      [() => writeFile(path, 'something else'), /not a keyring/],
+      [() => copyFile(other.config.sealing.keyring.path, path), /the keyring of another database/],
+      [() => copyFile(`${path}.older`, path), /an older copy of the keyring/],
+    ]
+    for (const [spoil, words] of cases) {
+      await spoil()
+      const error: unknown = await start().then(
+        () => null,
+        (reason: unknown) => reason,
+      )
+      expect(error).toBeInstanceOf(KeyringError)
+      expect((error as KeyringError).message).toMatch(words)
+      expect((error as KeyringError).message).toContain(path)
+    }
+    // The control: with the newest it starts.
+    await writeFile(path, newest)
+    await (await start()).close()
+  })
+})
