@@ -15,7 +15,7 @@ import { type JsonObject } from '../protocol/json.ts'
 import { mediaIn } from '../protocol/media-in.ts'
 import { redactPdu } from '../protocol/redaction.ts'
 import { relationOf } from '../protocol/relations.ts'
-import { selfDestructTs } from '../protocol/retention.ts'
+import { selfDestructTs, expiryOf } from '../protocol/retention.ts'
 import { type RoomVersion } from '../protocol/room-versions.ts'
 import { StateMap } from '../protocol/state-map.ts'
 import { DatabaseError } from '../storage/database.ts'
@@ -194,9 +194,8 @@ export class OpenRoom {
 
   /** How long an event is to be readable: what sets the room's state, for as long as the room; else as the room says now. */
   #lifespan(event: Event, ageTs: number): Lifespan {
-    const { maxLifetime } = lifetimeIn(this.#ctx, this.head)
-    if (event.stateKey !== null || maxLifetime === null) return kept
-    return { kind: 'until', expiresTs: ageTs + maxLifetime, lifetimeMs: maxLifetime }
+    const expiresTs = expiryOf(event, ageTs, lifetimeIn(this.#ctx, this.head))
+    return expiresTs === null ? kept : { kind: 'until', expiresTs, lifetimeMs: expiresTs - ageTs }
   }
 
   /** What a redaction prunes: its target, if it is in this room, may be redacted by this sender and is not pruned yet. */

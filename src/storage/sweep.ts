@@ -281,8 +281,11 @@ export async function pruneStates(
   const prunedNumbers = pruned.map(event => event.eventNumber)
   await sql`SELECT set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(tx)
   await sql`DELETE FROM media_references WHERE event_number = ANY(${prunedNumbers})`.execute(tx)
-  // Their buckets may be long in passing: each key is destroyed by itself.
-  await killSeals(tx, prunedNumbers, -1)
+  // State has no bucket: each key is destroyed by itself. That of the pruned form lives: in an older copy of the database the
+  // event may still be part of the room's state.
+  await sql`INSERT INTO dead_seals SELECT seal FROM events e
+    CROSS JOIN LATERAL (SELECT ${sql.raw(sealOfSql('e.body'))} AS seal) s
+    WHERE e.event_number = ANY(${prunedNumbers}) AND seal IS NOT NULL ON CONFLICT DO NOTHING`.execute(tx)
   await pruneBodies(tx, sealer, pruned)
   await sql`DELETE FROM superseded_state WHERE event_number = ANY(${[...eventNumbers]})`.execute(tx)
 }
@@ -298,7 +301,8 @@ export interface PrunedBody {
 /** The one statement by which the sweeper overwrites what an event says. */
 async function pruneBodies(tx: Tx, sealer: Sealer, pruned: readonly PrunedBody[]): Promise<void> {
   const stubs = pruned.map(({ eventId, roomNumber, body }) => sealer.seal(body, sealer.placeFor(kept, roomNumber), eventId)) // prettier-ignore
-  await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted}
+  await sql`UPDATE events SET body = coalesce(pruned, stub.body), pruned = NULL, seal_bucket = NULL,
+      flags = flags | ${eventFlags.redacted}
     FROM unnest(${pruned.map(event => event.eventNumber)}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
     WHERE event_number = stub.number`.execute(tx)
 }
