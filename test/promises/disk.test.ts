@@ -11,6 +11,8 @@ const day = 24 * hour
 /** How long messages live in the room. */
 const lifetime = 2 * day
 
+const crowdSize = 300
+
 /** A word that nothing else on the disk holds. Letters of a kind that compression leaves as they are. */
 const mark = () => randomBytes(12).toString('hex')
 
@@ -28,7 +30,7 @@ async function tell(settings: { readonly sealed: boolean }): Promise<Story> {
   const server = await WholeServer.start({ sealing: { enabled: settings.sealed } })
   const alice = await register(server)
   const marks = {
-    body: mark(), formatted: mark(), reaction: mark(), edit: mark(), topic: mark(), name: mark(), displayName: mark(),
+    body: mark(), crowd: mark(), formatted: mark(), reaction: mark(), edit: mark(), topic: mark(), name: mark(), displayName: mark(),
     accountData: mark(), deviceName: mark(), filter: mark(), media: mark(), toDevice: mark(), reason: mark(),
   } // prettier-ignore
   const room = await alice.createRoom({
@@ -51,6 +53,8 @@ async function tell(settings: { readonly sealed: boolean }): Promise<Story> {
   await alice.put(path`/rooms/${room}/send/m.reaction/r1`, {
     'm.relates_to': { rel_type: 'm.annotation', event_id: eventId, key: marks.reaction },
   })
+  // Enough for pages of their own: on a page that others share, Postgres may write over what it has deleted.
+  await Promise.all(Array.from({ length: crowdSize }, (_, number) => alice.send(room, `${number} ${marks.crowd}`)))
   const redacted = await alice.send(room, 'to be redacted')
   await alice.put(path`/rooms/${room}/redact/${redacted}/x1`, { reason: marks.reason })
   // What holds the state now is another name and topic: these are of the past.
@@ -98,8 +102,9 @@ describe('the scanner, where nothing is sealed', () => {
   it('finds messages in the files after they were deleted and vacuumed', async () => {
     await expire(story)
     const found = await scanEverything(story.server, story.marks)
+    expect(found['crowd']).toEqual(['heap or index', 'write-ahead log'])
     for (const label of ['body', 'formatted', 'reaction', 'edit']) {
-      expect(found[label]).toEqual(expect.arrayContaining(['heap or index']))
+      expect(found[label]).toEqual(expect.arrayContaining(['write-ahead log']))
       expect(found[label]).not.toEqual(expect.arrayContaining(['table events']))
     }
   }, 60_000)
