@@ -6,6 +6,7 @@ import { version } from '../version.ts'
 import { type CommonOptions, exits, withConfig, withContext } from './command.ts'
 import { doctor } from './doctor.ts'
 import { createInvite, listInvites, revokeInvite } from './invites.ts'
+import { backUpKeys, type KeysOptions, keysStatus, restoreKeys, withKeys } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
 import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
 import { serve } from './serve.ts'
@@ -49,6 +50,7 @@ function program(set: Set): Command {
   addUsers(lethe, set)
   addInvites(lethe, set)
   addRooms(lethe, set)
+  addKeys(lethe, set)
   return lethe
 }
 
@@ -144,6 +146,22 @@ function addRooms(lethe: Command, set: Set): void {
   common(retention, 'clear <room>', 'let one say it itself again').action((name: string, options: CommonOptions) =>
     set(withContext(options, ctx => clearRetention(ctx, name))),
   )
+}
+
+function addKeys(lethe: Command, set: Set): void {
+  const keys = group(lethe, 'keys', 'the keys that open the database')
+  common(keys, 'status', 'say where they are, and what waits to be destroyed').action((options: KeysOptions) =>
+    set(withKeys(options, keysStatus)),
+  )
+  common(keys, 'backup <file>', 'write an encrypted copy over the one before')
+    .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
+    .action((file: string, options: KeysOptions) => set(withKeys(options, config => backUpKeys(config, file, options))))
+  common(keys, 'restore <file>', 'put an encrypted copy in their place; the server must be stopped')
+    .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
+    .option('--accept-older', 'even if keys that were destroyed since come back')
+    .action((file: string, options: KeysOptions) =>
+      set(withKeys(options, (config, db) => restoreKeys(config, db, file, options))),
+    )
 }
 
 /** A server in a folder of its own, which goes with it. */

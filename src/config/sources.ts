@@ -19,6 +19,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 const PREFIX = 'LETHE_'
 const FILE_VARIABLE = 'LETHE_CONFIG'
+/** Of the command line: no setting. */
+const PASSPHRASE_VARIABLE = 'LETHE_KEYS_PASSPHRASE'
 const DEFAULT_FILE = 'lethe.yaml'
 const SECRET_FILE_LIMIT_BYTES = 65_536
 
@@ -41,6 +43,7 @@ export function readSources(environment: Environment, configFile: string | null,
   for (const [name, text] of Object.entries(environment).sort()) {
     // An empty variable is one that was not filled in: templates leave them behind.
     if (text === undefined || text === '' || !name.startsWith(PREFIX) || name === FILE_VARIABLE) continue
+    if (name === PASSPHRASE_VARIABLE) continue
     if (KUBERNETES_LINK.test(name) || /^tcp:\/\//.test(text)) continue
     const setting = findSetting(schema, name)
     if (setting === null) {

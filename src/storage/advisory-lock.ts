@@ -10,8 +10,8 @@ export const lockKeys = {
   starting: 4_921_102,
 } as const
 
-/** What only one process of a database may do at a time. */
-export type LockName = Exclude<keyof typeof lockKeys, 'keyring' | 'running' | 'starting'>
+/** What only one process of a database may do at a time; `running`: what must not be done while a server runs. */
+export type LockName = Exclude<keyof typeof lockKeys, 'keyring' | 'starting'>
 
 /**
  * Runs `work` unless another process is at the same: then it returns `null` and `work` does not run. The lock belongs to a

@@ -46,6 +46,15 @@ export async function deadSeals(reader: Reader, limit: number): Promise<Buffer[]
   return rows.map(row => row.seal)
 }
 
+/** How many seals wait for their keys to be destroyed. */
+export async function countDeadSeals(reader: Reader): Promise<number> {
+  const { count } = await reader
+    .selectFrom('dead_seals')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return count
+}
+
 /** Notes seals whose keys are to be destroyed. */
 export async function noteDeadSeals(tx: Tx, seals: readonly Buffer[]): Promise<void> {
   if (seals.length === 0) return
