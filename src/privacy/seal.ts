@@ -75,8 +75,10 @@ export function bucketOf(expiresTs: number, lifetimeMs: number): number {
 
 function bucketFor(lifespan: Lifespan, now: () => number): number {
   if (lifespan.kind === 'kept') return keptBucket
-  const expiresTs = lifespan.kind === 'for' ? now() + lifespan.lifetimeMs : lifespan.expiresTs
-  return bucketOf(expiresTs, lifespan.lifetimeMs)
+  const nowTs = now()
+  const expiresTs = lifespan.kind === 'for' ? nowTs + lifespan.lifetimeMs : lifespan.expiresTs
+  // What has expired already, a timer in the past for instance, is sealed until the sweeper comes: the keys of passed hours are gone.
+  return Math.max(bucketOf(expiresTs, lifespan.lifetimeMs), passedBucket(nowTs) + 1)
 }
 
 /** The newest bucket all of whose time has passed. */
