@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- [--cycles N] [names]`: the long form of the tests in `test/faults/`: each kills, cuts and restarts N times
- * (100 unless told otherwise), all faults are tried, and the controls run that must lose something. Names choose among the
- * files (`kill`, `postgres-killed`).
+ * `npm run soak -- [--cycles N] [names]`: the long form of the tests in `test/faults/` and of `test/promises/kill`: each kills,
+ * cuts and restarts N times (100 unless told otherwise), all faults are tried, and the controls run that must lose something.
+ * Names choose among the files of both folders (`kill`, `postgres-killed`).
  */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,10 @@ if (!Number.isSafeInteger(cycles) || cycles < 1) {
   console.error('--cycles takes a whole number from 1')
   process.exit(2)
 }
-const files = positionals.length === 0 ? ['test/faults/'] : positionals.map(name => `test/faults/${name}`)
+const files =
+  positionals.length === 0
+    ? ['test/faults/', 'test/promises/kill']
+    : positionals.map(name => `test/(faults|promises)/${name}`)
 const child = spawn(process.execPath, [fileURLToPath(new URL('run.ts', import.meta.url)), '--runInBand', ...files], {
   stdio: 'inherit',
   env: { ...process.env, LETHE_FAULT_FORM: 'long', LETHE_FAULT_ROUNDS: String(cycles) },

@@ -22,11 +22,12 @@ export async function dataFolder(): Promise<{ path: string; remove: () => Promis
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Starts `lethe serve` on the database; resolves when it listens. Port 0: one that is free. */
+/** Starts `lethe serve` on the database; resolves when it listens. Port 0: one that is free. `settings`: as environment variables. */
 export async function startServerProcess(
   database: Pick<TestDatabase, 'url'>,
   dataDir: string,
   port = 0,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const child = spawn(process.execPath, [program, 'serve'], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -42,6 +43,7 @@ export async function startServerProcess(
       LETHE_REGISTRATION__I_KNOW_OPEN_IS_UNSAFE: 'true',
       LETHE_RATE_LIMITS__ENABLED: 'false',
       LETHE_ENCRYPTION__DEFAULT_IN_PRIVATE_ROOMS: 'false',
+      ...settings,
     },
   })
   const exited = once(child, 'exit').then(([code]) => code as number | null) // The event's first value is the code.

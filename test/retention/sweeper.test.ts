@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import pg from 'pg'
-import { type Context } from '../../src/context.ts'
 import { lifetimeDays } from '../../src/privacy/lifetimes.ts'
 import { append } from '../../src/rooms/append.ts'
 import { type RoomId, type UserId } from '../../src/protocol/identifiers.ts'
@@ -8,6 +7,7 @@ import { sweep, sweeper } from '../../src/retention/sweeper.ts'
 import { whileAlone } from '../../src/storage/advisory-lock.ts'
 import { DatabaseError } from '../../src/storage/database.ts'
 import { TestClock } from '../harness/clock.ts'
+import { noOrphans, orphans } from '../harness/orphans.ts'
 import { objectsAt, path, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
 import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
@@ -20,32 +20,6 @@ async function shortLivedRoom(person: Person): Promise<string> {
   await person.setState(room, 'm.room.retention', { max_lifetime: hour })
   return room
 }
-
-/** Rows that refer to what is not there, by where they stand. */
-async function orphans(ctx: Context): Promise<Record<string, number>> {
-  const { rows } = await ctx.db.pool.query<Record<string, number>>(`SELECT
-    (SELECT count(*) FROM log l WHERE kind = 1 AND NOT EXISTS (SELECT FROM events e WHERE e.event_number = l.reference)) AS log,
-    (SELECT count(*) FROM rooms r CROSS JOIN unnest(r.forward_extremities) AS x (number)
-      WHERE NOT EXISTS (SELECT FROM events e WHERE e.event_number = x.number)) AS extremities,
-    (SELECT count(*) FROM rooms r WHERE snapshot_number IS NOT NULL
-      AND NOT EXISTS (SELECT FROM state_snapshots s WHERE s.snapshot_number = r.snapshot_number)) AS heads,
-    (SELECT count(*) FROM events e WHERE snapshot_number IS NOT NULL
-      AND NOT EXISTS (SELECT FROM state_snapshots s WHERE s.snapshot_number = e.snapshot_number)) AS events,
-    (SELECT count(*) FROM state_snapshots s CROSS JOIN unnest(s.added || s.removed) AS x (number)
-      WHERE NOT EXISTS (SELECT FROM events e WHERE e.event_number = x.number)) AS states,
-    (SELECT count(*) FROM state_snapshots s WHERE NOT EXISTS (SELECT FROM events e WHERE e.snapshot_number = s.snapshot_number)
-      AND NOT EXISTS (SELECT FROM rooms r WHERE r.snapshot_number = s.snapshot_number)
-      AND NOT EXISTS (SELECT FROM state_snapshots d WHERE d.base_number = s.snapshot_number)) AS snapshots,
-    (SELECT count(*) FROM events e WHERE redacted_by IS NOT NULL
-      AND NOT EXISTS (SELECT FROM events x WHERE x.event_number = e.redacted_by)) AS redactions,
-    (SELECT count(*) FROM account_data a WHERE type = 'm.fully_read'
-      AND NOT EXISTS (SELECT FROM events e WHERE e.event_id = convert_from(substring(a.content FROM 2), 'UTF8')::json->>'event_id')) AS markers`)
-  return rows[0] ?? {}
-}
-
-const noOrphans = {
-  log: 0, extremities: 0, heads: 0, events: 0, states: 0, snapshots: 0, redactions: 0, markers: 0,
-} // prettier-ignore
 
 describe('the sweeper', () => {
   let server: TestServer
@@ -106,7 +80,7 @@ describe('the sweeper', () => {
     await server.clock.advance(hour + 1)
     expect((await sweep(server.ctx))?.events).toBeGreaterThanOrEqual(450)
     expect(await tablesThatHold(server.ctx.db, { body: 'date ' })).toEqual({})
-    expect(await orphans(server.ctx)).toEqual(noOrphans)
+    expect(await orphans(server.ctx.db)).toEqual(noOrphans)
     await alice.send(room, 'still sendable')
   })
 
@@ -134,7 +108,7 @@ describe('the sweeper', () => {
     await server.clock.advance(hour + 1)
     await sweep(server.ctx)
     expect(await states()).toEqual({ made: false, own: true })
-    expect(await orphans(server.ctx)).toEqual(noOrphans)
+    expect(await orphans(server.ctx.db)).toEqual(noOrphans)
     await alice.setState(room, 'm.room.topic', { topic: 'still here' })
   })
 
@@ -201,12 +175,12 @@ describe('the sweeper', () => {
       // What comes then are the rows of other tables.
       isOver = killed === null || killed.includes('log_days')
       if (killed !== null) names.push(killed)
-      expect([statement, await orphans(server.ctx)]).toEqual([statement, noOrphans])
+      expect([statement, await orphans(server.ctx.db)]).toEqual([statement, noOrphans])
       const next = await alice.send(room, 'next')
       expect(objectsAt(await alice.messages(room), 'chunk')[0]).toMatchObject({ event_id: next })
       await server.clock.advance(hour + 1)
       await sweep(server.ctx)
-      expect([statement, await orphans(server.ctx)]).toEqual([statement, noOrphans])
+      expect([statement, await orphans(server.ctx.db)]).toEqual([statement, noOrphans])
       expect(await tablesThatHold(server.ctx.db, { body: 'papaya' })).toEqual({})
     }
     // It was killed in the middle of everything that it deletes.
