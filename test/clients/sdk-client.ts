@@ -1,5 +1,5 @@
 import { ClientEvent, createClient, type ICreateClientOpts, type MatrixClient, MemoryStore, type MatrixEvent, type Room, RoomEvent, SyncState } from 'matrix-js-sdk' // prettier-ignore
-import { type Logger } from 'matrix-js-sdk/lib/logger.js'
+import { type Logger, logger as sdkLogger } from 'matrix-js-sdk/lib/logger.js'
 
 const silence = () => undefined
 
@@ -13,6 +13,12 @@ const logger: Logger = {
   getChild: () => logger,
 }
 
+// Some of it is said past the logger that a client is given, also by timers that outlive the client. The logger is loglevel's,
+// which the SDK's types do not tell; those made from it later take after it.
+const root = sdkLogger as unknown as { methodFactory: () => () => void; rebuild(): void }
+root.methodFactory = () => silence
+root.rebuild()
+
 /** One device of somebody who uses matrix-js-sdk with its Rust crypto, as Element Web does. */
 export interface SdkDevice {
   readonly client: MatrixClient
@@ -23,12 +29,18 @@ export interface SdkDevice {
   stop(): Promise<void>
 }
 
-/** Registers an account, or signs in to it, and starts a syncing client with encryption. */
+/** Registers an account, or signs in to it, and starts a syncing client with encryption. `forgets`: with the SDK's support for
+ *  retention on. */
 export async function sdkDevice(
   baseUrl: string,
-  account: { readonly username: string; readonly password: string; readonly isNew: boolean },
+  account: {
+    readonly username: string
+    readonly password: string
+    readonly isNew: boolean
+    readonly forgets?: boolean
+  },
 ): Promise<SdkDevice> {
-  const { username, password, isNew } = account
+  const { username, password, isNew, forgets = false } = account
   const anonymous = createClient({ baseUrl, logger })
   const session = isNew
     ? await anonymous.registerRequest({ username, password, auth: { type: 'm.login.dummy' } })
@@ -44,6 +56,7 @@ export async function sdkDevice(
     deviceId: session.device_id ?? '',
     accessToken: session.access_token ?? '',
     store: new MemoryStore(),
+    unstableMSC1763Retention: forgets,
     logger,
     cryptoCallbacks: {
       getSecretStorageKey: ({ keys }) => {
