@@ -89,21 +89,38 @@ export async function listRooms(
   },
 ): Promise<{ readonly rooms: readonly ListedRoom[]; readonly total: number }> {
   if ((await countRooms(ctx.db.kysely)) > sortedLimit) throw invalidParam(`More than ${sortedLimit} rooms cannot be sorted`) // prettier-ignore
-  const found: ListedRoom[] = []
+  // Of every room only what decides is opened; of those on the page everything.
+  const types = decidingTypes(page.order, wanted)
+  const found: { readonly room: CountedRoom; readonly entry: ListedRoom }[] = []
   for (let after = 0; ;) {
     const counted = await countedRooms(ctx.db.kysely, after, pageSize)
     const numbers = counted.map(({ roomNumber }) => roomNumber)
-    const states = await stateOfRooms(ctx.db.kysely, ctx.numbers, numbers, listedTypes)
+    const states = await stateOfRooms(ctx.db.kysely, ctx.numbers, numbers, types)
     for (const room of counted) {
       const entry = listed(room, states.get(room.roomNumber))
-      if (matches(entry, wanted)) found.push(entry)
+      if (matches(entry, wanted)) found.push({ room, entry })
     }
     const last = counted.at(-1)
     if (!last || counted.length < pageSize) break
     after = last.roomNumber
   }
-  found.sort(comparison(page.order, page.direction))
-  return { rooms: found.slice(page.from, page.from + page.limit), total: found.length }
+  const compare = comparison(page.order, page.direction)
+  found.sort((left, right) => compare(left.entry, right.entry))
+  const shown = found.slice(page.from, page.from + page.limit).map(({ room }) => room)
+  const numbers = shown.map(({ roomNumber }) => roomNumber)
+  const states = await stateOfRooms(ctx.db.kysely, ctx.numbers, numbers, listedTypes)
+  return { rooms: shown.map(room => listed(room, states.get(room.roomNumber))), total: found.length }
+}
+
+/** The state that the order of rooms, and which of them are wanted, depend on. */
+function decidingTypes(order: RoomOrder, { searchTerm }: RoomsWanted): readonly string[] {
+  const ofOrder: Partial<Record<RoomOrder, string>> = {
+    name: 'm.room.name', alphabetical: 'm.room.name', canonical_alias: 'm.room.canonical_alias',
+    creator: 'm.room.create', federatable: 'm.room.create', encryption: 'm.room.encryption',
+    join_rules: 'm.room.join_rules', guest_access: 'm.room.guest_access',
+    history_visibility: 'm.room.history_visibility',
+  } // prettier-ignore
+  return [ofOrder[order] ?? [], searchTerm === null ? [] : ['m.room.name', 'm.room.canonical_alias']].flat()
 }
 
 function matches(room: ListedRoom, { searchTerm, isPublic, isEmpty }: RoomsWanted): boolean {
