@@ -20,21 +20,25 @@ export type LockName = Exclude<keyof typeof lockKeys, 'keyring' | 'starting'>
  */
 export async function whileAlone<T>(db: Database, name: LockName, work: () => Promise<T>): Promise<T | null> {
   const client = await db.pool.connect()
-  let isBroken = true
+  let isFree = false
   try {
     const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
       lockKeys[name],
     ])
     if (rows[0]?.locked !== true) {
-      isBroken = false
+      isFree = true
       return null
     }
-    const result = await work()
-    await client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]])
-    isBroken = false
-    return result
+    try {
+      return await work()
+    } finally {
+      isFree = await client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]]).then(
+        () => true,
+        () => false,
+      )
+    }
   } finally {
-    // A connection that did not come to the end of this may hold the lock still: it is closed, and the lock with it.
-    client.release(isBroken)
+    // A connection that may hold the lock still is closed, and the lock with it, a little later.
+    client.release(!isFree)
   }
 }
