@@ -80,6 +80,12 @@ export async function countActiveAccounts(reader: Reader): Promise<number> {
   return row.count
 }
 
+/** True once somebody has an account that is not closed. */
+export async function hasActiveAccount(reader: Reader): Promise<boolean> {
+  const row = await reader.selectFrom('accounts').select('user_number').where('is_deactivated', '=', false).limit(1).executeTakeFirst() // prettier-ignore
+  return row !== undefined
+}
+
 /** Makes the account. False, and nothing is written, if the user has one or had one: names are not given out twice. */
 export async function insertAccount(
   tx: Tx,

@@ -26,7 +26,7 @@ const post = (target: string, fields: Record<string, string>, on = server) =>
     body: new URLSearchParams(fields).toString(),
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
   })
-const codeIn = (bytes: Buffer) => /<strong>((?:[A-Z]{4}-){6}[A-Z]{4})<\/strong>/.exec(bytes.toString())?.[1] ?? ''
+const codeIn = (bytes: Buffer) => /class="key">((?:[A-Z]{4}-){6}[A-Z]{4})</.exec(bytes.toString())?.[1] ?? ''
 const numberOf = async (userId: string) => {
   const parsed = parseUserId(userId)
   return (parsed && (await accountByUserId(server.ctx.db.kysely, parsed)))?.userNumber ?? 0

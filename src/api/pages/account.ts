@@ -81,15 +81,11 @@ function signIn(ctx: Context, name: string, problem: MatrixError | null): Reply 
         </form>
       </section>
       <p class="soft">
-        You are signed in for an hour, with one cookie that only this server gets. It is no device of yours.
+        <a href="/recover">Forgotten your password?</a> You are signed in for an hour, with one cookie that only this
+        server gets. It is no device of yours.
       </p>`,
-    { top: home(ctx), ...(problem ? { status: problem.status, headers: problem.headers } : {}) },
+    problem ? { status: problem.status, headers: problem.headers } : {},
   )
-}
-
-/** The way back to the first page. */
-function home(ctx: Context) {
-  return html`<nav><a href="/">${ctx.serverName}</a></nav>`
 }
 
 function overview(visit: Visit, notice: string | undefined): Reply {
@@ -100,19 +96,33 @@ function overview(visit: Visit, notice: string | undefined): Reply {
     html`${done(notice)}
       <p>You are <strong class="code">${visit.visitor.userId}</strong>.</p>
       <section>
-        <h2>Your things</h2>
-        <ul>
-          <li><a href="/account/rooms">Your rooms</a>, how long their messages live, and who else has copies</li>
-          <li><a href="/account/devices">Your devices</a></li>
-          <li><a href="/account/report">What this server knows of you</a></li>
-          <li><a href="/account/export">Take it with you</a>: a ZIP of all of it</li>
-        </ul>
-      </section>
-      <section>
-        <h2>Your account</h2>
-        <ul>
-          <li><a href="/account/password">Change your password</a>, or get a new recovery code</li>
-          <li><a href="/account/erase">Erase your account</a></li>
+        <ul class="ways">
+          <li>
+            <a href="/account/rooms">Your rooms</a>
+            <span class="soft">How long their messages live, and who else has copies.</span>
+          </li>
+          <li>
+            <a href="/account/devices">Your devices</a>
+            <span class="soft">Where you are signed in, and how to sign one out that you have lost.</span>
+          </li>
+          <li>
+            <a href="/account/report">What this server knows of you</a>
+            <span class="soft"
+              >All of it, table by table. <a href="/account/export">Take it with you</a> as a ZIP.</span
+            >
+          </li>
+          <li>
+            <a href="/account/password">Your password</a>
+            <span class="soft">Change it, or get a new recovery code.</span>
+          </li>
+          <li>
+            <a href="/">Clients</a>
+            <span class="soft">How to sign in to this server with Element and others.</span>
+          </li>
+          <li>
+            <a href="/account/erase">Erase your account</a>
+            <span class="soft">With everything you have said here. You get a receipt of what remains.</span>
+          </li>
         </ul>
       </section>`,
   )

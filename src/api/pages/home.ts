@@ -2,6 +2,8 @@ import { type Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { operatorOf } from '../../privacy/report.ts'
 import { spanWords } from '../../privacy/room-lifetime.ts'
+import { hasActiveAccount } from '../../storage/accounts.ts'
+import { clients } from './clients.ts'
 import { html, type Html, joined, page } from './html.ts'
 
 /** What this server is, for whoever opens its address. */
@@ -10,14 +12,25 @@ export const home = endpoint({
   path: '/',
   auth: 'none',
   limit: 'anonymous',
-  handle: ctx => page(ctx.serverName, content(ctx)),
+  handle: async ctx => page(ctx.serverName, content(ctx, !(await hasActiveAccount(ctx.db.kysely)))),
 })
 
-function content(ctx: Context): Html {
+function content(ctx: Context, isNew: boolean): Html {
   return html`<p>
-      This is a <a href="https://matrix.org">Matrix</a> server that forgets: for talking with people under names that
-      need not be yours, and for keeping no more of it than is needed.
+      A <a rel="noreferrer" href="https://matrix.org">Matrix</a> server that forgets: for talking with people under
+      names that need not be yours, and for keeping no more of it than is needed.
     </p>
+    <section>
+      <h2>Join</h2>
+      <p>${isNew ? beginning : joining(ctx)}</p>
+      ${clients(ctx, null)}
+    </section>
+    <section>
+      <h2>You have an account</h2>
+      <p>See your rooms and devices, what this server knows of you, and how to erase it.</p>
+      <p><a class="button" href="/account">Your account</a></p>
+      <p class="soft"><a href="/recover">Forgotten your password?</a></p>
+    </section>
     <section>
       <h2>Privacy in a few words</h2>
       <ul>
@@ -31,18 +44,11 @@ function content(ctx: Context): Html {
         <li>You can see everything that is known of you, take it with you, and have it erased.</li>
       </ul>
     </section>
-    <section>
-      <h2>Join</h2>
-      <p>${joining(ctx)}</p>
-      ${clients(ctx)}
-    </section>
-    <section>
-      <h2>You have an account</h2>
-      <p>See your rooms and devices, what this server knows of you, and how to erase it.</p>
-      <p><a class="button" href="/account">Your account</a></p>
-    </section>
     ${operator(ctx)}`
 }
+
+const beginning =
+  'Nobody has an account yet. The link that makes the first one, an administrator’s, is in what the server printed when it started.'
 
 function lifetime({ config }: Context): string {
   const { maxLifetime } = config.retention.default
@@ -59,27 +65,6 @@ function joining({ config }: Context): string {
     case 'open':
       return 'Anybody can make an account in a Matrix client.'
   }
-}
-
-function clients({ config, serverName }: Context): Html {
-  const address = config.publicBaseUrl ?? serverName
-  const phone =
-    config.publicBaseUrl === null
-      ? html``
-      : html`<li>
-          On a telephone:
-          <a rel="noreferrer" href="https://mobile.element.io/?hs_url=${encodeURIComponent(config.publicBaseUrl)}"
-            >open in Element</a
-          >, with this server filled in.
-        </li>`
-  return html`<p>Any Matrix client will do. Its homeserver is <strong class="code">${address}</strong></p>
-    <ul>
-      <li>
-        In a browser: <a rel="noreferrer" href="https://app.element.io/#/login">open Element</a>, choose <em>Edit</em>
-        beside the homeserver, and enter that address.
-      </li>
-      ${phone}
-    </ul>`
 }
 
 function operator(ctx: Context): Html {

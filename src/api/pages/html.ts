@@ -43,56 +43,84 @@ function escapeHtml(text: string): string {
 }
 
 const style = `
-:root { color-scheme: light dark; --ink: #1c2230; --soft: #586074; --line: #d9dde6; --paper: #fff; --ground: #f5f6f9;
-  --accent: #2f5bd7; --on-accent: #fff; --bad: #b3261e; --good: #1d6b3c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaf0; --soft: #a3abbd; --line: #343b4a; --paper: #1b202b; --ground: #12161e;
-  --accent: #8fb0ff; --on-accent: #10203f; --bad: #ff9a92; --good: #86d8a4; } }
+:root { color-scheme: light dark; --ink: #1b2431; --soft: #566276; --line: #dde3ea; --paper: #fff; --ground: #f4f6f8; --tint: #eaf1f6;
+  --accent: #1d5e88; --on-accent: #fff; --bad: #a8322a; --good: #1d6b3c; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9fabbc; --line: #2c3645; --paper: #181e28; --ground: #10151c;
+  --tint: #1c2a38; --accent: #86c1ea; --on-accent: #0d2233; --bad: #ff9a92; --good: #86d8a4; } }
 * { box-sizing: border-box; }
-body { font: 1rem/1.55 system-ui, sans-serif; max-width: 32rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; color: var(--ink);
+body { font: 1rem/1.55 system-ui, sans-serif; max-width: 32rem; margin: 0 auto; padding: 1rem 1rem 4rem; color: var(--ink);
   background: var(--ground); }
 body.wide { max-width: 46rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 1.5rem 0 0.75rem; }
+header { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; padding-bottom: 0.75rem;
+  border-bottom: 1px solid var(--line); }
+header > a { display: flex; gap: 0.5rem; align-items: center; color: var(--ink); font-weight: 600; text-decoration: none; }
+header svg { width: 1.5rem; height: 1.5rem; color: var(--accent); }
+h1 { font-size: 1.75rem; line-height: 1.2; letter-spacing: -0.01em; margin: 2rem 0 0.75rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 0 0 0.5rem; }
 p { margin: 0.5rem 0; }
-a { color: var(--accent); }
-.soft { color: var(--soft); font-size: 0.9rem; }
+a { color: var(--accent); text-underline-offset: 0.15em; }
+.soft, .hint { color: var(--soft); font-size: 0.9rem; }
 code, .code { font: 0.9em ui-monospace, monospace; overflow-wrap: anywhere; }
 strong { overflow-wrap: anywhere; }
-nav { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
+nav { display: flex; flex: 1; flex-wrap: wrap; gap: 0.25rem 1rem; align-items: center; font-size: 0.95rem; }
 nav form { margin-left: auto; }
 nav a { padding: 0.25rem 0; text-decoration: none; }
+nav a:hover { text-decoration: underline; }
 nav a[aria-current] { color: var(--ink); font-weight: 600; }
-section, details { background: var(--paper); border: 1px solid var(--line); border-radius: 0.5rem; padding: 1rem; margin: 1rem 0; }
-summary { cursor: pointer; font-weight: 600; }
+section, details { background: var(--paper); border: 1px solid var(--line); border-radius: 0.6rem; padding: 1.1rem 1.25rem; margin: 1rem 0; }
+details { margin: 0.5rem 0; padding: 0.75rem 1.25rem; }
+summary { cursor: pointer; }
+details[open] > summary { font-weight: 600; }
 ul { padding-left: 1.25rem; margin: 0.5rem 0; }
-label { display: block; margin: 1rem 0 0.25rem; font-weight: 600; }
+li { margin: 0.35rem 0; }
+ul.ways { list-style: none; padding: 0; margin: -0.5rem 0; }
+ul.ways li { margin: 0; padding: 0.6rem 0; border-top: 1px solid var(--line); }
+ul.ways li:first-child { border-top: 0; }
+ul.ways .soft { display: block; }
+label { display: block; margin: 1.25rem 0 0.25rem; font-weight: 600; }
+section > form > label:first-of-type { margin-top: 0; }
 label.choice { font-weight: 400; display: flex; flex-wrap: wrap; gap: 0 0.5rem; align-items: baseline; margin: 0.5rem 0; }
 label.tick { flex-wrap: nowrap; }
+.hint { margin: 0 0 0.4rem; }
 ul + h2 { margin-top: 1.25rem; }
-input, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: 0.35rem;
-  padding: 0.5rem; }
+input, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: 0.4rem;
+  padding: 0.55rem 0.65rem; }
 input:not([type=checkbox]) { width: 100%; }
 select { min-width: 0; max-width: 100%; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-button, a.button { display: inline-block; font: inherit; font-weight: 600; margin-top: 1.25rem; padding: 0.5rem 1.25rem; border: 1px solid var(--accent);
-  border-radius: 0.35rem; background: var(--accent); color: var(--on-accent); text-decoration: none; cursor: pointer; }
-button.plain { background: none; color: var(--accent); }
+button, a.button { display: inline-block; font: inherit; font-weight: 600; margin-top: 1.25rem; padding: 0.55rem 1.25rem; border: 1px solid var(--accent);
+  border-radius: 0.4rem; background: var(--accent); color: var(--on-accent); text-decoration: none; cursor: pointer; }
+p > a.button { margin-top: 0.5rem; }
+button.plain, a.plain { background: none; color: var(--accent); }
 button.bad { background: none; border-color: var(--bad); color: var(--bad); }
 nav button, .row button { margin: 0; padding: 0.25rem 0.75rem; }
 .row { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between; }
 .row > *, label.choice > * { min-width: 0; max-width: 100%; }
 .row + .row { border-top: 1px solid var(--line); margin-top: 0.75rem; padding-top: 0.75rem; }
+.key { font: 600 1.1rem/1.6 ui-monospace, monospace; background: var(--tint); border-radius: 0.4rem; padding: 0.75rem 1rem;
+  text-align: center; text-wrap: balance; overflow-wrap: anywhere; user-select: all; }
+.beside { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; }
+.beside > * { flex: 1 1 12rem; }
+.beside > svg { flex: 0 0 auto; width: 11rem; height: 11rem; border-radius: 0.4rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.75rem 0.3rem 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.75rem 0.4rem 0; border-bottom: 1px solid var(--line); }
+tr:last-child > * { border-bottom: 0; }
 td { overflow-wrap: anywhere; }
 th, td.number { white-space: nowrap; font-weight: 400; }
 td.number { text-align: right; }
-@media (max-width: 34rem) { th { white-space: normal; overflow-wrap: anywhere; } }
+@media (max-width: 34rem) { th { white-space: normal; overflow-wrap: anywhere; } h1 { margin-top: 1.25rem; }
+  section { padding: 1rem; } nav { flex-basis: 100%; } }
 pre { font: 0.8rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20rem; overflow-y: auto;
-  background: var(--ground); padding: 0.75rem; border-radius: 0.35rem; margin: 0.75rem 0 0; }
-[role=alert] { border-left: 0.25rem solid var(--bad); padding: 0.25rem 0.75rem; }
-[role=status] { border-left: 0.25rem solid var(--good); padding: 0.25rem 0.75rem; }
+  background: var(--ground); padding: 0.75rem; border-radius: 0.4rem; margin: 0.75rem 0 0; }
+[role=alert] { border-left: 0.25rem solid var(--bad); padding: 0.35rem 0.75rem; background: var(--paper); }
+[role=status] { border-left: 0.25rem solid var(--good); padding: 0.35rem 0.75rem; background: var(--paper); }
 `
+
+/** The river: three waves, each fainter than the one before. */
+const mark =
+  '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" aria-hidden="true">' +
+  '<path d="M3 7c3-3 6-3 9 0s6 3 9 0" /><path opacity=".55" d="M3 12.5c3-3 6-3 9 0s6 3 9 0" />' +
+  '<path opacity=".25" d="M3 18c3-3 6-3 9 0s6 3 9 0" /></svg>'
 
 const sourceOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
@@ -106,7 +134,7 @@ export function page(
   more: {
     readonly status?: number
     readonly script?: string
-    /** What stands above the title: the way to other pages. */
+    /** What stands beside the mark above the title: the way to other pages. */
     readonly top?: Html
     /** For pages with more than a form. */
     readonly isWide?: boolean
@@ -127,7 +155,8 @@ export function page(
     </title>`
   const text =
     `<!doctype html><html lang="en"><head>${head.text}<style>${style}</style></head>` +
-    `<body${more.isWide === true ? ' class="wide"' : ''}>${more.top?.text ?? ''}<main><h1>${escapeHtml(title)}</h1>${content.text}</main>${script}</body></html>`
+    `<body${more.isWide === true ? ' class="wide"' : ''}><header><a href="/">${mark}Lethe</a>${more.top?.text ?? ''}</header>` +
+    `<main><h1>${escapeHtml(title)}</h1>${content.text}</main>${script}</body></html>`
   return new Reply(text, {
     status: more.status ?? 200,
     headers: {

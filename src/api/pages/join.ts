@@ -6,6 +6,7 @@ import { MatrixError } from '../../errors.ts'
 import { string } from '../../http/decoders.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
 import { localpartOf, type UserId } from '../../protocol/identifiers.ts'
+import { clients } from './clients.ts'
 import { readForm } from './form.ts'
 import { html, page } from './html.ts'
 import { shownCode } from './recovery-code.ts'
@@ -54,48 +55,66 @@ function form(ctx: Context, username: string, problem: MatrixError | null): Repl
   const message = problem ? html`<p role="alert">${problem.message}</p>` : html``
   return page(
     `Join ${ctx.serverName}`,
-    html`${message}
-      <form method="post">
-        <label for="username"
-          >Your name here. Keep the one that was drawn for you, or choose one; it cannot be changed.</label
-        >
-        <input
-          id="username"
-          name="username"
-          value="${username}"
-          required
-          maxlength="200"
-          autocapitalize="none"
-          autocomplete="username"
-          spellcheck="false"
-        />
-        <label for="password">A password of at least ${String(passwordLeastCharacters)} characters</label>
-        <input
-          id="password"
-          name="password"
-          type="password"
-          required
-          minlength="${String(passwordLeastCharacters)}"
-          maxlength="${String(passwordLimitBytes)}"
-          autocomplete="new-password"
-        />
-        <button>Make my account</button>
-      </form>
-      <p><a href="?">Draw another name</a></p>`,
+    html`<p>
+        This link makes you one account. It needs a name and a password: no e-mail address, no telephone number, no real
+        name.
+      </p>
+      ${message}
+      <section>
+        <form method="post">
+          <label for="username">Your name here</label>
+          <p class="hint" id="name-hint">
+            Drawn for you, so that it says nothing of you. Keep it or choose another; it cannot be changed later.
+            <a href="?">Draw another name</a>
+          </p>
+          <input
+            id="username"
+            name="username"
+            value="${username}"
+            required
+            maxlength="200"
+            autocapitalize="none"
+            autocomplete="username"
+            spellcheck="false"
+            aria-describedby="name-hint"
+          />
+          <label for="password">A password</label>
+          <p class="hint" id="password-hint">
+            At least ${String(passwordLeastCharacters)} characters; a longer one is better.
+          </p>
+          <input
+            id="password"
+            name="password"
+            type="password"
+            required
+            minlength="${String(passwordLeastCharacters)}"
+            maxlength="${String(passwordLimitBytes)}"
+            autocomplete="new-password"
+            aria-describedby="password-hint"
+          />
+          <button>Make my account</button>
+        </form>
+      </section>`,
     problem ? { status: problem.status } : {},
   )
 }
 
 function welcome(ctx: Context, userId: UserId, code: string): Reply {
-  const { publicBaseUrl } = ctx.config
   return page(
     'Welcome',
-    html`<p>Your account is <strong>${userId}</strong>.</p>
-      <p>
-        Sign in with any Matrix client: choose the homeserver <strong>${publicBaseUrl ?? ctx.serverName}</strong>, and
-        give the name and the password that you have just set.
-      </p>
-      ${shownCode(code)}`,
+    html`<p>Your account is <strong class="code">${userId}</strong></p>
+      ${shownCode(code)}
+      <section>
+        <h2>Start talking</h2>
+        ${clients(ctx, userId)}
+      </section>
+      <section>
+        <h2>Your account, without a client</h2>
+        <p>
+          How long messages live in your rooms, your devices, everything this server knows of you, and how to erase it.
+        </p>
+        <p><a class="button plain" href="/account">Your account</a></p>
+      </section>`,
   )
 }
 

@@ -48,33 +48,35 @@ function form(name: string, problem: MatrixError | null): Reply {
   return page(
     'Set a new password',
     html`${message}
-      <form method="post">
-        <label for="username">Your name here</label>
-        <input
-          id="username"
-          name="username"
-          value="${name}"
-          required
-          maxlength="255"
-          autocapitalize="none"
-          autocomplete="username"
-          spellcheck="false"
-        />
-        <label for="code">Your recovery code</label>
-        <input id="code" name="code" required autocapitalize="characters" autocomplete="off" spellcheck="false" />
-        <label for="password">A new password of at least ${String(passwordLeastCharacters)} characters</label>
-        <input
-          id="password"
-          name="password"
-          type="password"
-          required
-          minlength="${String(passwordLeastCharacters)}"
-          maxlength="${String(passwordLimitBytes)}"
-          autocomplete="new-password"
-        />
-        <button>Set the password</button>
-      </form>
-      <p>
+      <section>
+        <form method="post">
+          <label for="username">Your name here</label>
+          <input
+            id="username"
+            name="username"
+            value="${name}"
+            required
+            maxlength="255"
+            autocapitalize="none"
+            autocomplete="username"
+            spellcheck="false"
+          />
+          <label for="code">Your recovery code</label>
+          <input id="code" name="code" required autocapitalize="characters" autocomplete="off" spellcheck="false" />
+          <label for="password">A new password of at least ${String(passwordLeastCharacters)} characters</label>
+          <input
+            id="password"
+            name="password"
+            type="password"
+            required
+            minlength="${String(passwordLeastCharacters)}"
+            maxlength="${String(passwordLimitBytes)}"
+            autocomplete="new-password"
+          />
+          <button>Set the password</button>
+        </form>
+      </section>
+      <p class="soft">
         You will be signed out everywhere. Without a code, ask whoever runs this server; with your password, you can
         have
         <a href="/recovery-code">a new code</a>.

@@ -35,13 +35,15 @@ export const postRecoveryCode = endpoint({
 
 /** A recovery code, on the only page that it is ever on. */
 export function shownCode(code: string): Html {
-  return html`<p>Your recovery code is <strong>${code}</strong></p>
+  return html`<section>
+    <h2>Your recovery code</h2>
+    <p class="key">${code}</p>
     <p>
-      Write it down now and keep it where you keep what matters: it is shown this once, and nobody can look it up. It
-      sets a new password when you have forgotten yours. It does not open encrypted messages: for those your client has
-      a key of its own.
+      Write it down now and keep it where you keep what matters: <strong>it is shown this once</strong>, and nobody can
+      look it up. It sets a new password when you have forgotten yours, <a href="/recover">on this page</a>.
     </p>
-    <p><a href="/recover">Where to use it</a></p>`
+    <p class="soft">It does not open encrypted messages: for those your client gives you a key of its own.</p>
+  </section>`
 }
 
 function form(name: string, problem: MatrixError | null): Reply {
@@ -49,23 +51,28 @@ function form(name: string, problem: MatrixError | null): Reply {
   return page(
     'A new recovery code',
     html`${message}
-      <p>A code you may have been given before is worth nothing from then on.</p>
-      <form method="post">
-        <label for="username">Your name here</label>
-        <input
-          id="username"
-          name="username"
-          value="${name}"
-          required
-          maxlength="255"
-          autocapitalize="none"
-          autocomplete="username"
-          spellcheck="false"
-        />
-        <label for="password">Your password</label>
-        <input id="password" name="password" type="password" required autocomplete="current-password" />
-        <button>Show a code</button>
-      </form>`,
+      <p>
+        Who made their account in a client gets a recovery code here. One that you may have been given before is worth
+        nothing from then on.
+      </p>
+      <section>
+        <form method="post">
+          <label for="username">Your name here</label>
+          <input
+            id="username"
+            name="username"
+            value="${name}"
+            required
+            maxlength="255"
+            autocapitalize="none"
+            autocomplete="username"
+            spellcheck="false"
+          />
+          <label for="password">Your password</label>
+          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          <button>Show a code</button>
+        </form>
+      </section>`,
     problem ? { status: problem.status } : {},
   )
 }
