@@ -185,12 +185,15 @@ describe('the first page', () => {
   it('says how to join, and whom to write to if the settings say', async () => {
     const page = (await get('/')).bytes.toString()
     expect(page).toContain('https://mobile.element.io/?hs_url=https%3A%2F%2Flethe.test')
+    expect(page).toContain('aria-label="Link that opens Element on a telephone"')
     expect(page).not.toContain('Whom to write to')
     expect((await nobody(server).request('GET', '/.well-known/matrix/support')).status).toBe(404)
     const open = await startTestServer({ settings: { support: { contacts: [{ email_address: 'root@lethe.test' }] } } })
     try {
       const told = await exchange(open.url, { method: 'GET', target: '/' })
       expect(told.bytes.toString()).toContain('mailto:root@lethe.test')
+      // A telephone could not reach it.
+      expect(told.bytes.toString()).not.toContain('mobile.element.io')
       const support = await nobody(open).get('/.well-known/matrix/support')
       expect(support).toEqual({ contacts: [{ role: 'm.role.admin', email_address: 'root@lethe.test' }] })
     } finally {
