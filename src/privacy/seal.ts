@@ -1,9 +1,8 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { type Random } from '../random.ts'
-import { dictionary } from './keyring/dictionary.ts'
 import { type KeyPlace, type KeyTree } from './keyring/key-tree.ts'
 import { accountBucket, chunkSize, keptBucket } from './keyring/keyring.ts'
+import { pack, unpack } from './packing.ts'
 
 export { keptBucket } from './keyring/keyring.ts'
 
@@ -116,8 +115,7 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
       const iv = vectors.next()
       const cipher = createCipheriv('aes-256-gcm', key, iv)
       cipher.setAAD(associated(header, name))
-      const packed = deflateRawSync(text, packing)
-      const sealed = cipher.update(packed)
+      const sealed = cipher.update(pack(text))
       cipher.final()
       return Buffer.concat([header, iv, sealed, cipher.getAuthTag()])
     },
@@ -133,7 +131,7 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
         decipher.setAuthTag(sealed.subarray(-tagBytes))
         const packed = decipher.update(sealed.subarray(sealBytes + ivBytes, -tagBytes))
         decipher.final()
-        return inflateRawSync(packed, packing).toString()
+        return unpack(packed)
       } catch {
         // Not what was sealed here: whatever it is, it is not believed.
         return null
@@ -179,6 +177,3 @@ class Vectors {
 function associated(header: Buffer, name: string): Buffer {
   return Buffer.concat([header, Buffer.from(name)])
 }
-
-// Small tables: what is packed is short, and setting up the usual ones would cost more than the packing.
-const packing = { level: constants.Z_BEST_COMPRESSION, windowBits: 12, memLevel: 4, dictionary }
