@@ -14,8 +14,36 @@ import { strippedStateName } from './memberships.ts'
 
 /** What one transaction of the log writes. Positions: all events, then the changes' announcements, then the others. */
 export interface Batch {
-  readonly changes: readonly { readonly change: RoomChange; readonly announcements: readonly NumberedAnnouncement[] }[]
+  readonly changes: readonly SealedChange[]
   readonly announcements: readonly NumberedAnnouncement[]
+}
+
+/** A change as it waits for its transaction. */
+export interface SealedChange {
+  readonly change: RoomChange
+  /** One for each event of the change. */
+  readonly sealed: readonly SealedEvent[]
+  readonly announcements: readonly NumberedAnnouncement[]
+}
+
+/** What an event says, in the forms in which it is kept. */
+interface SealedEvent {
+  readonly body: Buffer
+  readonly pruned: Buffer | null
+  /** The hour in which the key of the body dies; `null` if that has no end of its own. */
+  readonly bucket: number | null
+}
+
+/** Seals the events of a change; done before they queue, since the writer of a batch keeps everybody waiting. */
+export function sealEvents({ events, roomNumber }: RoomChange, sealer: Sealer): SealedEvent[] {
+  return events.map(({ event: { eventId }, body, prunedBody, lifespan }) => {
+    const place = sealer.placeFor(lifespan, roomNumber)
+    return {
+      body: sealer.seal(body, place, eventId),
+      pruned: prunedBody === null ? null : sealer.seal(prunedBody, sealer.placeFor(kept, roomNumber), eventId),
+      bucket: endingBucket(place),
+    }
+  })
 }
 
 /** The end of an append that did not commit. */
@@ -29,14 +57,16 @@ export function batchStatements(
   processId: string,
   sealer: Sealer,
 ): { queries: Query[]; size: number; headIndex: number } {
-  const timeline: { event: NewEvent; change: RoomChange; offset: number }[] = []
-  const outliers: { event: NewEvent; change: RoomChange }[] = []
+  const timeline: Placed[] = []
+  const outliers: Omit<Placed, 'offset'>[] = []
   const announced: { entry: NumberedAnnouncement; offset: number }[] = []
   let offset = 0
-  for (const { change } of batch.changes) {
-    for (const event of change.events) {
-      if (event.placement === 'timeline') timeline.push({ event, change, offset: ++offset })
-      else outliers.push({ event, change })
+  for (const { change, sealed } of batch.changes) {
+    for (const [index, event] of change.events.entries()) {
+      const kept = sealed[index]
+      if (!kept) throw new RangeError('an event was not sealed')
+      if (event.placement === 'timeline') timeline.push({ event, sealed: kept, change, offset: ++offset })
+      else outliers.push({ event, sealed: kept, change })
     }
   }
   for (const { announcements } of batch.changes) {
@@ -63,7 +93,7 @@ export function batchStatements(
     text: 'UPDATE log_head SET position = position + $1 RETURNING position',
     values: [size],
   })
-  add(insertedEvents(size, timeline, outliers, sealer))
+  add(insertedEvents(size, timeline, outliers))
   add(stateChanges(size, timeline))
   add(currentState(timeline, false))
   add(currentState(timeline, true))
@@ -155,6 +185,7 @@ function snapshots(changes: readonly RoomChange[]): Query | null {
 
 interface Placed {
   readonly event: NewEvent
+  readonly sealed: SealedEvent
   readonly change: RoomChange
   readonly offset: number
 }
@@ -164,21 +195,14 @@ function insertedEvents(
   size: number,
   timeline: readonly Placed[],
   outliers: readonly Omit<Placed, 'offset'>[],
-  sealer: Sealer,
 ): Query | null {
   const rows = [...timeline, ...outliers.map(outlier => ({ ...outlier, offset: null }))]
   if (rows.length === 0) return null
   const bodies = new Slices()
-  const sealed = rows.map(({ event, change }) => {
-    const { eventId } = event.event
-    const place = sealer.placeFor(event.lifespan, change.roomNumber)
-    const body = bodies.add(sealer.seal(event.body, place, eventId))
-    const pruned =
-      event.prunedBody === null
-        ? null
-        : bodies.add(sealer.seal(event.prunedBody, sealer.placeFor(kept, change.roomNumber), eventId))
-    return { body, pruned, bucket: endingBucket(place) }
-  })
+  const slices = rows.map(({ sealed: { body, pruned } }) => ({
+    body: bodies.add(body),
+    pruned: pruned && bodies.add(pruned),
+  }))
   return {
     name: 'log_events',
     text: `WITH new AS (
@@ -213,11 +237,11 @@ function insertedEvents(
       rows.map(({ event }) => event.event.originServerTs),
       rows.map(({ event }) => event.ageTs),
       rows.map(({ event }) => event.snapshotNumber),
-      sealed.map(({ body }) => body.start),
-      sealed.map(({ body }) => body.bytes),
-      sealed.map(({ pruned }) => pruned?.start ?? null),
-      sealed.map(({ pruned }) => pruned?.bytes ?? null),
-      sealed.map(({ bucket }) => bucket),
+      slices.map(({ body }) => body.start),
+      slices.map(({ body }) => body.bytes),
+      slices.map(({ pruned }) => pruned?.start ?? null),
+      slices.map(({ pruned }) => pruned?.bytes ?? null),
+      rows.map(({ sealed }) => sealed.bucket),
       rows.map(({ event }) => event.transaction?.requestHash ?? null),
       rows.map(({ event }) => event.transaction?.deviceId ?? null),
       rows.map(({ event }) => event.transaction?.transactionId ?? null),

@@ -12,15 +12,13 @@ import { readHead } from './log-read.ts'
 import {
   announcementStatements, lockedDevices, type NumberedAnnouncement, type Query, receiptsStatement,
 } from './log-announcements.ts' // prettier-ignore
-import { announcementLogRows, type Batch, batchStatements } from './log-write.ts'
+import { announcementLogRows, type Batch, batchStatements, type SealedChange, sealEvents } from './log-write.ts'
 import { type Numbers } from './numbers.ts'
 
 /** The most entries that one transaction of the log carries. */
 const batchLimit = 512
-interface AppendJob {
+interface AppendJob extends SealedChange {
   readonly kind: 'append'
-  readonly change: RoomChange
-  readonly announcements: readonly NumberedAnnouncement[]
   readonly resolve: (outcome: AppendOutcome) => void
   readonly reject: (error: unknown) => void
 }
@@ -82,8 +80,9 @@ class GroupCommitLog implements Log {
   async append(change: RoomChange): Promise<AppendOutcome> {
     // No await before the push where it can be helped: changes of one room are queued in the order they were built.
     const announcements = change.announcements.length === 0 ? [] : await this.#number(change.announcements)
+    const sealed = sealEvents(change, this.#numbers.sealer)
     return new Promise((resolve, reject) => {
-      this.#queue.push({ kind: 'append', change, announcements, resolve, reject })
+      this.#queue.push({ kind: 'append', change, sealed, announcements, resolve, reject })
       this.#wake()
     })
   }
