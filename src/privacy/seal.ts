@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
 import { type Random } from '../random.ts'
 import { type KeyPlace, type KeyTree } from './keyring/key-tree.ts'
 import { accountBucket, chunkSize, keptBucket } from './keyring/keyring.ts'
@@ -113,7 +113,8 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
       if (!key) throw new Error('The key to seal with has been destroyed')
       const header = sealOf(place)
       const iv = vectors.next()
-      const cipher = createCipheriv('aes-256-gcm', key, iv)
+      // A key that is plain bytes is looked at from all sides first: that takes ten times as long as all the rest.
+      const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv)
       cipher.setAAD(associated(header, name))
       const sealed = cipher.update(pack(text))
       cipher.final()
@@ -126,7 +127,7 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
       if (!key || sealed.length < sealBytes + ivBytes + tagBytes) return null
       try {
         const iv = sealed.subarray(sealBytes, sealBytes + ivBytes)
-        const decipher = createDecipheriv('aes-256-gcm', key, iv)
+        const decipher = createDecipheriv('aes-256-gcm', createSecretKey(key), iv)
         decipher.setAAD(associated(sealed.subarray(0, sealBytes), name))
         decipher.setAuthTag(sealed.subarray(-tagBytes))
         const packed = decipher.update(sealed.subarray(sealBytes + ivBytes, -tagBytes))
