@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { type IncomingMessage } from 'node:http'
 import ipaddr from 'ipaddr.js'
 import { type Clock } from '../clock.ts'
@@ -75,12 +75,12 @@ export function createAddressKeys(
 ): (request: IncomingMessage) => string {
   const trusted = parseRanges(trustedProxies)
   let day = -1
-  let secret: Uint8Array = new Uint8Array()
+  let secret: KeyObject | null = null
   return request => {
     const today = Math.floor(clock.now() / dayMs)
-    if (today !== day) {
+    if (secret === null || today !== day) {
       day = today
-      secret = random.bytes(32)
+      secret = createSecretKey(random.bytes(32))
     }
     const address = clientAddress(request.socket.remoteAddress, request.headers['x-forwarded-for'], trusted)
     const network = address ? networkOf(address) : 'unknown'
