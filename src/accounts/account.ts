@@ -1,14 +1,7 @@
 import { type Context } from '../context.ts'
 import { MatrixError, notFound } from '../errors.ts'
 import { type DeviceId, type UserId } from '../protocol/identifiers.ts'
-import { leaveAllRooms } from '../rooms/leave-all.ts'
-import {
-  type Account,
-  accountByUserId,
-  deactivateAccount,
-  setAccountFlags,
-  setPasswordHash,
-} from '../storage/accounts.ts'
+import { type Account, accountByUserId, setAccountFlags, setPasswordHash } from '../storage/accounts.ts'
 import { type Tx } from '../storage/database.ts'
 import { deletePageSessionsOf } from '../storage/page-sessions.ts'
 import { deleteLoginTokens } from '../storage/tokens.ts'
@@ -48,28 +41,6 @@ export async function changePassword(
     await deletePageSessionsOf(tx, owner.userNumber)
     if (change.logOutOthers) await endSessionsIn(tx, announce, owner, { allExcept: change.keptDevice })
   })
-}
-
-/**
- * Deactivates an account for good: nobody can log in, its devices and its own things are deleted, its rooms are left. Its
- * name is never given out again. `isErased` marks that what it wrote is to be erased too. An account that is deactivated
- * already leaves what rooms it may still be in. `useUp` runs first, in the same transaction as the deletion.
- * https://spec.matrix.org/v1.19/client-server-api/#account-deactivation
- */
-export async function deactivate(
-  ctx: Context,
-  owner: AccountOwner,
-  isErased: boolean,
-  useUp: (tx: Tx) => Promise<void> = () => Promise.resolve(),
-): Promise<void> {
-  await ctx.log.transact(async (tx, announce) => {
-    await useUp(tx)
-    if (!(await deactivateAccount(tx, owner.userNumber, isErased))) return
-    announce({ kind: 'session', userId: owner.userId })
-    announce({ kind: 'device_list', userId: owner.userId })
-    announce({ kind: 'profile', userId: owner.userId })
-  })
-  await leaveAllRooms(ctx, owner.userId)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { changePassword, deactivate, setFlags } from '../accounts/account.ts'
+import { changePassword, setFlags } from '../accounts/account.ts'
 import { startOfDay, today } from '../accounts/dates.ts'
 import { checkNewPassword } from '../accounts/passwords.ts'
 import { removeProfileField, setProfileField } from '../accounts/profile.ts'
@@ -7,6 +7,7 @@ import { checkDeviceName } from '../accounts/sessions.ts'
 import { newToken } from '../accounts/tokens.ts'
 import { type Context, isLocal } from '../context.ts'
 import { MatrixError } from '../errors.ts'
+import { deactivate } from '../privacy/deactivate.ts'
 import { type DeviceId, localpartOf, type UserId } from '../protocol/identifiers.ts'
 import { type Account, accountByUserId } from '../storage/accounts.ts'
 import { type ListedUser } from '../storage/admin-users.ts'
@@ -56,8 +57,14 @@ export async function putAccount(
   const known = await accountByUserId(ctx.db.kysely, userId)
   if (changes.password !== undefined && changes.password !== null) checkNewPassword(changes.password)
   if (caller.userId === userId && changes.isAdmin === false) throw refused('You may not demote yourself.')
-  if (known?.isDeactivated === true && changes.isDeactivated !== true) {
-    throw new MatrixError('M_USER_DEACTIVATED', 'A deactivated account does not come back')
+  if (known?.isDeactivated === true) {
+    const { displayName, avatarUrl, password, isDeactivated } = changes
+    const isChanged = [displayName, avatarUrl, password].some(value => (value ?? '') !== '')
+    if (isDeactivated !== true || isChanged) {
+      throw new MatrixError('M_USER_DEACTIVATED', 'A deactivated account does not come back')
+    }
+    await deactivate(ctx, known, false)
+    return false
   }
   if (!known) {
     // Names are made in small letters.

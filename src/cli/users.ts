@@ -1,10 +1,14 @@
-import { deactivate, setFlags } from '../accounts/account.ts'
+import { setFlags } from '../accounts/account.ts'
 import { localAccount } from '../admin/local-account.ts'
 import { listedAnswer, putAccount, resetPassword } from '../admin/users.ts'
+import { receiptAddress } from '../api/pages/receipt.ts'
 import { type Context } from '../context.ts'
 import { invalidParam } from '../errors.ts'
+import { eraseAccount } from '../privacy/erase.ts'
+import { eraseAll } from '../privacy/eraser.ts'
 import { parseUserId, type UserId, userIdOf } from '../protocol/identifiers.ts'
 import { listUsers, type UsersWanted } from '../storage/admin-users.ts'
+import { isBeingErased } from '../storage/erasures.ts'
 import { type Outcome, readStandardInput } from './command.ts'
 
 /** The user of a name: a whole user ID, or the part of it before the colon. Throws `invalidParam`. */
@@ -111,10 +115,21 @@ export async function lock(ctx: Context, name: string, options: { readonly undo?
   }
 }
 
-/** Deactivates an account for good and has what it wrote erased. */
+/**
+ * Deactivates an account for good and erases what it wrote: here, unless a server that runs beside is erasing, which then
+ * does it.
+ */
 export async function erase(ctx: Context, name: string, options: { readonly yes?: boolean }): Promise<Outcome> {
   const account = await localAccount(ctx, namedUser(ctx, name))
   if (options.yes !== true) throw invalidParam(`This cannot be undone: say --yes to erase ${account.userId}`)
-  await deactivate(ctx, account, true)
-  return { json: { user_id: account.userId, erased: true }, lines: [`${account.userId} is erased.`] }
+  const token = await eraseAccount(ctx, account)
+  const isFinished = (await eraseAll(ctx)) !== null && !(await isBeingErased(ctx.db.kysely, account.userNumber))
+  const receipt = token === null ? null : receiptAddress(ctx, token)
+  return {
+    json: { user_id: account.userId, erased: true, finished: isFinished, ...(receipt === null ? {} : { receipt }) },
+    lines: [
+      isFinished ? `${account.userId} is erased.` : `${account.userId} is closed, and is being erased by the server.`,
+      ...(receipt === null ? [] : [`A receipt of it, for whose account it was: ${receipt}`]),
+    ],
+  }
 }

@@ -1,11 +1,12 @@
-import { type AccountOwner, deactivate } from '../accounts/account.ts'
+import { type AccountOwner } from '../accounts/account.ts'
 import { today } from '../accounts/dates.ts'
 import { newToken, readToken } from '../accounts/tokens.ts'
 import { type Context } from '../context.ts'
 import { notFound } from '../errors.ts'
 import { transaction, type Tx } from '../storage/database.ts'
-import { childrenFirst, deleteReceipt, type Erasure, erasureByReceipt, insertErasure, type RowCounts } from '../storage/erasures.ts' // prettier-ignore
+import { deleteReceipt, type Erasure, erasureByReceipt, insertErasure, type RowCounts } from '../storage/erasures.ts' // prettier-ignore
 import { deleteOwnRows } from '../storage/own-rows.ts'
+import { deactivate, tablesToDeleteFrom } from './deactivate.ts'
 import { wakeEraser } from './eraser.ts'
 import { inventory, type TableEntry } from './inventory.ts'
 import { receiptLifetimeMs } from './lifetimes.ts'
@@ -14,15 +15,6 @@ import { receiptLifetimeMs } from './lifetimes.ts'
 export const erasedLater: ReadonlySet<string> = new Set([
   'transactions', 'event_relations', 'receipts', 'media', 'media_thumbnails', 'device_list_changes',
 ]) // prettier-ignore
-
-/** The tables of which erasing deletes a user's rows, in an order in which every row is counted. */
-async function erasedAtOnce(tx: Tx): Promise<(keyof typeof inventory)[]> {
-  const tables = Object.entries(inventory).flatMap(([table, entry]) =>
-    entry.erasure === 'deleted' && !erasedLater.has(table) ? [table] : [],
-  )
-  // They are keys of the inventory.
-  return (await childrenFirst(tx, tables)) as (keyof typeof inventory)[]
-}
 
 /**
  * Erases an account for good: it is deactivated and its own things are deleted before this returns; what it sent is gone
@@ -39,7 +31,8 @@ export async function eraseAccount(
   await deactivate(ctx, owner, true, async tx => {
     await useUp(tx)
     const deleted: Record<string, number> = {}
-    for (const table of await erasedAtOnce(tx)) {
+    const isErasedAtOnce = (table: string, { erasure }: TableEntry) => erasure === 'deleted' && !erasedLater.has(table)
+    for (const table of await tablesToDeleteFrom(tx, isErasedAtOnce)) {
       const count = await deleteOwnRows(tx, inventory, table, owner, Number.MAX_SAFE_INTEGER)
       if (count > 0) deleted[table] = count
     }

@@ -7,7 +7,7 @@ import { roomTables } from './inventory/rooms.ts'
 import { serverTables } from './inventory/server.ts'
 
 export {
-  type ColumnEntry, type Erasure, type Inventory, type Lifetime, type TableEntry, type Way, type Whose,
+  type ColumnEntry, type Deactivation, type Erasure, type Inventory, type Lifetime, type TableEntry, type Way, type Whose,
 } from './inventory/entry.ts' // prettier-ignore
 
 /**

@@ -164,8 +164,7 @@ export async function setAccountFlags(
 }
 
 /**
- * Marks the account as deactivated for good and deletes what belonged to it and to nobody else: password, devices with
- * their tokens, keys and messages, profile, account data, filters, key backups, keys. False if it was deactivated before.
+ * Marks the account as deactivated for good, and takes its password and its flags. False if it was deactivated before.
  */
 export async function deactivateAccount(tx: Tx, userNumber: number, isErased: boolean): Promise<boolean> {
   const result = await tx
@@ -177,13 +176,5 @@ export async function deactivateAccount(tx: Tx, userNumber: number, isErased: bo
   if (isErased) {
     await tx.updateTable('accounts').set({ is_erased: true }).where('user_number', '=', userNumber).execute()
   }
-  if (result.numUpdatedRows !== 1n) return false
-  const tables = [
-    'devices', 'login_tokens', 'interactive_auth_sessions', 'profiles', 'filters', 'account_data', 'key_backups',
-    'cross_signing_keys', 'recovery_codes', 'page_sessions',
-  ] as const // prettier-ignore
-  for (const table of tables) await tx.deleteFrom(table).where('user_number', '=', userNumber).execute()
-  await tx.deleteFrom('key_signatures').where('target_number', '=', userNumber).execute()
-  await tx.deleteFrom('key_signatures').where('signer_number', '=', userNumber).execute()
-  return true
+  return result.numUpdatedRows === 1n
 }

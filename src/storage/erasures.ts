@@ -92,6 +92,17 @@ export async function unfinishedErasures(reader: Reader): Promise<Erasure[]> {
   return rows.map(erasureOfRow)
 }
 
+/** Whether the erasing of a user's account has begun and has not come to its end. */
+export async function isBeingErased(reader: Reader, userNumber: number): Promise<boolean> {
+  const row = await reader
+    .selectFrom('erasures')
+    .select('user_number')
+    .where('user_number', '=', userNumber)
+    .where('finished_on', 'is', null)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** The erasure whose receipt has this token, if it has not been fetched and has not expired at `nowTs`. */
 export async function erasureByReceipt(reader: Reader, receiptHash: Buffer, nowTs: number): Promise<Erasure | null> {
   const row = await selectErasures(reader)

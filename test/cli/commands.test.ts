@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { exchange } from '../harness/exchange.ts'
@@ -104,7 +105,15 @@ describe('lethe user', () => {
       expect((await user.request('GET', '/account/whoami')).status).toBe(401)
       expect((await login('subject', text(reset, 'password'))).status).toBe(200)
       expect((await lethe(['user', 'erase', 'subject'])).code).toBe(1)
-      expect(await json('user', 'erase', 'subject', '--yes')).toMatchObject({ erased: true })
+      const room = await user.createRoom()
+      const sent = await user.send(room, 'a word of the erased')
+      expect(await json('user', 'erase', 'subject', '--yes')).toMatchObject({
+        erased: true,
+        receipt: expect.stringMatching(/^\/receipt\/lte_/) as unknown,
+      })
+      const isThere = async () => (await server.ctx.db.pool.query('SELECT FROM events WHERE event_id = $1', [sent])).rowCount // prettier-ignore
+      for (let tries = 0; (await isThere()) === 1 && tries < 500; tries++) await sleep(20)
+      expect(await isThere()).toBe(0)
       expect((await login('subject', text(reset, 'password'))).status).toBe(403)
       expect((await lethe(['user', 'lock', 'nobody'])).code).toBe(3)
     },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/log.ts'
+import { erasedLater } from '../../src/privacy/erase.ts'
 import { inventory, type TableEntry } from '../../src/privacy/inventory.ts'
 import { lifetimeDays } from '../../src/privacy/lifetimes.ts'
 import { type UserId } from '../../src/protocol/identifiers.ts'
@@ -132,6 +133,16 @@ describe('the inventory', () => {
   it('tells the erased person in a sentence why something is kept', () => {
     const reasons = tables.flatMap(([, { erasure }]) => (typeof erasure === 'object' ? [erasure.kept] : []))
     expect(reasons.filter(reason => !/^[A-Z].{10,}\.$/.test(reason))).toEqual([])
+  })
+
+  it('says in a sentence why something outlives an account that erasing would delete', () => {
+    const outliving = tables.filter(([, { deactivation }]) => deactivation !== undefined)
+    expect(outliving.filter(([, { erasure }]) => erasure !== 'deleted').map(([table]) => table)).toEqual([])
+    const reasons = outliving.map(([, { deactivation }]) => deactivation?.kept ?? '')
+    expect(reasons.filter(reason => !/^[A-Z].{10,}\.$/.test(reason))).toEqual([])
+    // What is too much for one transaction of an erasing is too much for a deactivation.
+    const names = new Set(outliving.map(([table]) => table))
+    expect([...erasedLater].filter(table => !names.has(table))).toEqual([])
   })
 
   it('has no place for addresses, agents, e-mail, or times of use', () => {

@@ -56,6 +56,7 @@ export const administrationTables: Inventory<'admin_audit' | 'background_jobs' |
     // To those who were reported it is not theirs: it would tell them by whom.
     ways: byUserNumber,
     erasure: 'deleted',
+    deactivation: { kept: 'Administrators still have to see to them.' },
     columns: {
       report_number: plain('Its name in requests about it.'),
       user_number: userNumber,

@@ -50,6 +50,13 @@ export type Way<Column extends string = string> =
  */
 export type Erasure = 'deleted' | 'pruned' | { readonly kept: string }
 
+/**
+ * Why rows that erasing deletes outlive an account that is only deactivated: a sentence. Where nothing is said they do not.
+ */
+export interface Deactivation {
+  readonly kept: string
+}
+
 interface AnyTableEntry<Column extends string> {
   /** One sentence. */
   readonly purpose: string
@@ -62,6 +69,7 @@ export interface UserTableEntry<Column extends string = string> extends AnyTable
   readonly whose: 'user'
   readonly ways: readonly [Way<Column>, ...Way<Column>[]]
   readonly erasure: Erasure
+  readonly deactivation?: Deactivation
 }
 
 /** A table whose rows are not users' own. Where they name users nevertheless, it may say how and what becomes of it. */
@@ -69,6 +77,7 @@ export interface OtherTableEntry<Column extends string = string> extends AnyTabl
   readonly whose: Exclude<Whose, 'user'>
   readonly ways?: readonly [Way<Column>, ...Way<Column>[]]
   readonly erasure?: Erasure
+  readonly deactivation?: Deactivation
 }
 
 export type TableEntry<Column extends string = string> = UserTableEntry<Column> | OtherTableEntry<Column>

@@ -24,6 +24,7 @@ export const keyTables: Inventory<KeyTables> = {
     lifetime: { days: lifetimeDays.to_device_messages },
     ways: [{ number: 'user_number' }, { number: 'sender_number' }],
     erasure: 'deleted',
+    deactivation: { kept: 'Others wait for them: they hold the keys of messages that stay.' },
     columns: {
       position: logPosition,
       user_number: personal('The user whom it is for.'),
@@ -108,6 +109,7 @@ export const keyTables: Inventory<KeyTables> = {
     lifetime: 'account',
     ways: byUserNumber,
     erasure: 'deleted',
+    deactivation: { kept: 'Others are told by it that the devices are gone.' },
     columns: {
       user_number: userNumber,
       position: logPosition,

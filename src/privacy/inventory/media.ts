@@ -13,6 +13,7 @@ export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbn
     lifetime: 'account',
     ways: byUserNumber,
     erasure: 'deleted',
+    deactivation: { kept: 'Messages that stay show them.' },
     columns: {
       media_id: mediaId,
       user_number: personal('The user who uploaded it, and whose account it goes with.'),
@@ -38,6 +39,7 @@ export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbn
       { refers: 'media_id', to: 'media', by: 'media_id' },
     ],
     erasure: 'deleted',
+    deactivation: { kept: 'Messages that stay show them.' },
     columns: {
       reference_number: plain('Counts the rows.'),
       media_id: mediaId,
@@ -52,6 +54,7 @@ export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbn
     lifetime: 'account',
     ways: [{ refers: 'media_id', to: 'media', by: 'media_id' }],
     erasure: 'deleted',
+    deactivation: { kept: 'Messages that stay show them.' },
     columns: {
       media_id: mediaId,
       width: plain('In pixels.'),

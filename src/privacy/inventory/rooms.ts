@@ -162,6 +162,7 @@ export const roomTables: Inventory<RoomTables> = {
     lifetime: 'event',
     ways: [{ refers: 'child_number', to: 'events', by: 'event_number' }],
     erasure: 'deleted',
+    deactivation: { kept: 'It belongs to messages that stay.' },
     columns: {
       parent_id: personal('The event that is reacted to.'),
       child_number: eventNumber,
@@ -175,6 +176,7 @@ export const roomTables: Inventory<RoomTables> = {
     lifetime: { days: lifetimeDays.transactions },
     ways: [{ refers: 'event_number', to: 'events', by: 'event_number' }],
     erasure: 'deleted',
+    deactivation: { kept: 'It belongs to messages that stay, and goes within days.' },
     columns: {
       request_hash: personal('Who asked for what, hashed.'),
       event_number: eventNumber,
@@ -189,6 +191,7 @@ export const roomTables: Inventory<RoomTables> = {
     lifetime: 'event',
     ways: byUserNumber,
     erasure: 'deleted',
+    deactivation: { kept: 'It belongs to rooms whose messages stay.' },
     columns: {
       room_number: roomNumber,
       user_number: userNumber,

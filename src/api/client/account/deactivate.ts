@@ -1,8 +1,8 @@
 import Type from 'typebox'
-import { deactivate } from '../../../accounts/account.ts'
 import { passwordFlows, requireInteractiveAuth, useProof } from '../../../accounts/interactive-auth.ts'
 import { requireUser } from '../../../accounts/operations.ts'
 import { endpoint } from '../../../http/endpoint.ts'
+import { deactivate } from '../../../privacy/deactivate.ts'
 import { eraseAccount } from '../../../privacy/erase.ts'
 import { receiptAddress } from '../../pages/receipt.ts'
 
