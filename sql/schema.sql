@@ -75,8 +75,8 @@ table background_jobs
   status text collate C not null default 'scheduled'::text
   user_number integer
   target text collate C not null
-  request text not null
-  progress text not null default '{}'::text
+  request bytea not null
+  progress bytea not null
   failure text
   created_ts bigint not null
   ended_ts bigint
@@ -321,7 +321,7 @@ table media
   user_number integer not null
   file_name text collate C
   content_type text
-  upload_name text
+  upload_name bytea
   size_bytes bigint
   sha256 bytea
   created_ts bigint not null
@@ -469,7 +469,7 @@ table reports
   room_number integer
   event_id text collate C
   reported_number integer
-  reason text not null
+  reason bytea not null
   score integer
   received_ts bigint not null
   constraint reports_event_id_check CHECK ((octet_length(event_id) <= 255))

@@ -55,8 +55,10 @@ async function requireMember(ctx: Context, caller: User, roomId: RoomId) {
 async function write(
   ctx: Context,
   { userNumber }: User,
-  report: Omit<Parameters<typeof insertReport>[1], 'userNumber' | 'receivedTs'>,
+  report: Omit<Parameters<typeof insertReport>[2], 'userNumber' | 'receivedTs'>,
 ): Promise<void> {
   if (!isStorable(report.reason)) throw invalidParam('reason is not valid')
-  await transaction(ctx.db, tx => insertReport(tx, { ...report, userNumber, receivedTs: ctx.clock.now() }))
+  await transaction(ctx.db, tx =>
+    insertReport(tx, ctx.numbers.sealer, { ...report, userNumber, receivedTs: ctx.clock.now() }),
+  )
 }

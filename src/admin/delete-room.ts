@@ -56,7 +56,7 @@ export async function orderDeletion(
     await transaction(ctx.db, tx => blockRoom(tx, roomId, userNumber, false))
     throw notFound('Room not found; it is blocked from now on')
   }
-  const under = (await jobsAbout(ctx.db.kysely, kind, roomId)).filter(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
+  const under = (await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)).filter(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
   if (under.length > 0) throw invalidParam(`Purge already in progress for ${roomId}`)
   const { isBlocked, isPurged, isForced, newRoomUserId, newRoomName, message } = deletion
   const request = { isPurged, isForced, newRoomUserId, newRoomName, message }
@@ -67,14 +67,14 @@ export async function orderDeletion(
 
 /** One deletion as Synapse tells of it. Throws `notFound`. */
 export async function deletionStatus(ctx: Context, jobId: string): Promise<JsonObject> {
-  const job = await jobOf(ctx.db.kysely, jobId, [kind])
+  const job = await jobOf(ctx.db.kysely, ctx.numbers.sealer, jobId, [kind])
   if (!job) throw notFound('delete id not found')
   return statusAnswer(job)
 }
 
 /** All deletions of a room that are remembered. Throws `notFound` if there is none. */
 export async function deletionsOf(ctx: Context, roomId: RoomId): Promise<JsonObject[]> {
-  const found = await jobsAbout(ctx.db.kysely, kind, roomId)
+  const found = await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)
   if (found.length === 0) throw notFound('No delete task for this room found')
   return found.map(job => ({ delete_id: job.jobId, ...statusAnswer(job) }))
 }

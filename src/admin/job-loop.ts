@@ -2,7 +2,7 @@ import { type Context } from '../context.ts'
 import { MatrixError } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
-import { endJob, type Job, nextJob, noteProgress } from '../storage/background-jobs.ts'
+import { endJob, type Job, nextJob, noteProgress, placeForJob } from '../storage/background-jobs.ts'
 import { DatabaseError, transaction } from '../storage/database.ts'
 import { deleteRoomJob } from './delete-room.ts'
 import { jobBell, type JobKind } from './jobs.ts'
@@ -45,22 +45,25 @@ async function workOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
 
 /** Works until nothing is left to do, or the signal is given: then a job stays where it is. */
 async function workOff(ctx: Context, signal: AbortSignal): Promise<void> {
-  for (let job = await nextJob(ctx.db.kysely); job && !signal.aborted; job = await nextJob(ctx.db.kysely)) {
-    await work(ctx, job, signal)
-  }
+  const next = () => nextJob(ctx.db.kysely, ctx.numbers.sealer)
+  for (let job = await next(); job && !signal.aborted; job = await next()) await work(ctx, job, signal)
 }
 
 async function work(ctx: Context, job: Job, signal: AbortSignal): Promise<void> {
   let { progress } = job
+  const { sealer } = ctx.numbers
+  // One that was ordered before anything was sealed has none.
+  const place = job.place ?? placeForJob(sealer)
+  const note = () => transaction(ctx.db, tx => noteProgress(tx, sealer, job, place, progress))
   const end = (failure: string | null) => transaction(ctx.db, tx => endJob(tx, job.jobId, ctx.clock.now(), failure))
   try {
     const kind = kinds[job.kind]
     if (!kind) return await end('This version of the server does not know such work')
-    await transaction(ctx.db, tx => noteProgress(tx, job.jobId, progress))
+    await note()
     while (!signal.aborted) {
       const step = await kind.step(ctx, { ...job, progress })
       ;({ progress } = step)
-      await transaction(ctx.db, tx => noteProgress(tx, job.jobId, progress))
+      await note()
       if (step.isDone) return await end(null)
     }
   } catch (error) {

@@ -60,7 +60,7 @@ export async function orderJob(
   const jobId = ctx.random.letters(jobIdLetters)
   await transaction(ctx.db, async tx => {
     await also(tx)
-    await insertJob(tx, { jobId, ...job, createdTs: ctx.clock.now() })
+    await insertJob(tx, ctx.numbers.sealer, { jobId, ...job, createdTs: ctx.clock.now() })
   })
   jobBell(ctx).ring()
   return jobId

@@ -14,7 +14,10 @@ export const deletedAtOnce = 1_000
 /** Media of this server by the names in a path. Throws `notFound` for another server's, of which nothing is kept. */
 export async function ownMedia(ctx: Context, serverName: ServerName, text: string): Promise<ListedMedia> {
   const mediaId = parseMediaId(text)
-  const found = serverName === ctx.serverName && mediaId !== null ? await listedMedia(ctx.db.kysely, mediaId) : null
+  const found =
+    serverName === ctx.serverName && mediaId !== null
+      ? await listedMedia(ctx.db.kysely, ctx.numbers.sealer, mediaId)
+      : null
   if (!found) throw notFound('Unknown media')
   return found
 }

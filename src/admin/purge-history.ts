@@ -31,14 +31,14 @@ export async function orderPurge(
     if (event?.roomNumber !== room.roomNumber || event.position === null) throw notFound('Event not found')
     request = { ...request, position: event.position }
   }
-  const under = (await jobsAbout(ctx.db.kysely, kind, roomId)).some(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
+  const under = (await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)).some(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
   if (under) throw new MatrixError('M_UNKNOWN', `History purge already in progress for ${roomId}`)
   return orderJob(ctx, { kind, userNumber: caller.userNumber, target: roomId, request })
 }
 
 /** How a purge stands, in Synapse's words. Throws `notFound`. */
 export async function purgeStatus(ctx: Context, jobId: string): Promise<JsonObject> {
-  const job = await jobOf(ctx.db.kysely, jobId, [kind])
+  const job = await jobOf(ctx.db.kysely, ctx.numbers.sealer, jobId, [kind])
   if (!job) throw notFound(`purge id '${jobId}' not found`)
   const status = job.status === 'scheduled' ? 'active' : job.status
   return { status, ...(job.failure === null ? {} : { error: job.failure }) }

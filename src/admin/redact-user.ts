@@ -43,7 +43,7 @@ export async function orderRedaction(
 
 /** How a redaction stands. Throws `notFound`. */
 export async function redactionStatus(ctx: Context, jobId: string): Promise<JsonObject> {
-  const job = await jobOf(ctx.db.kysely, jobId, [kind])
+  const job = await jobOf(ctx.db.kysely, ctx.numbers.sealer, jobId, [kind])
   if (!job) throw notFound(`redact id '${jobId}' not found`)
   const { status, progress, failure } = job
   return {

@@ -20,13 +20,13 @@ export async function listReports(
   wanted: ReportsWanted,
   page: { readonly from: number; readonly limit: number },
 ): Promise<{ readonly reports: JsonObject[]; readonly total: number }> {
-  const found = await reports(ctx.db.kysely, wanted, page)
+  const found = await reports(ctx.db.kysely, ctx.numbers.sealer, wanted, page)
   return { reports: await Promise.all(found.reports.map(report => reportAnswer(ctx, report))), total: found.total }
 }
 
 /** One report. Throws `notFound`. */
 export async function findReport(ctx: Context, kind: ReportKind, reportNumber: number): Promise<Report> {
-  const report = await reportOf(ctx.db.kysely, kind, reportNumber)
+  const report = await reportOf(ctx.db.kysely, ctx.numbers.sealer, kind, reportNumber)
   if (!report) throw unknown()
   return report
 }

@@ -42,7 +42,7 @@ export async function findMedia(ctx: Context, request: MediaRequest): Promise<Av
   const { mediaId, signal } = request
   const timeoutMs = Math.min(request.timeoutMs, longestDownloadTimeoutMs)
   const found = await awaitArrival(ctx, mediaId, timeoutMs, signal, async () => {
-    const media = await mediaOf(ctx.db.kysely, mediaId)
+    const media = await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId)
     if (!media || media.isQuarantined || isVoid(ctx, media)) throw gone()
     return media.file && { ...media, file: media.file }
   })

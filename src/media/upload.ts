@@ -53,7 +53,9 @@ function requireMayUpload(uploader: Uploader): void {
 export async function uploadMedia(ctx: Context, uploader: Uploader, upload: Upload): Promise<MediaId> {
   requireMayUpload(uploader)
   const mediaId = newMediaId(ctx)
-  await keepUpload(ctx, upload, (tx, file) => insertMedia(tx, mediaId, uploader.userNumber, ctx.clock.now(), file))
+  await keepUpload(ctx, upload, (tx, file) =>
+    insertMedia(tx, ctx.numbers.sealer, mediaId, uploader.userNumber, ctx.clock.now(), file),
+  )
   return mediaId
 }
 
@@ -93,11 +95,11 @@ export async function fillMedia(
 ): Promise<void> {
   requireMayUpload(uploader)
   if (serverName !== ctx.serverName) throw unknownId()
-  checkAwaited(await mediaOf(ctx.db.kysely, mediaId), uploader, ctx.clock.now())
+  checkAwaited(await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId), uploader, ctx.clock.now())
   await keepUpload(ctx, upload, async (tx, file) => {
     const nowTs = ctx.clock.now()
-    if (await completeUpload(tx, mediaId, nowTs, file)) return
-    checkAwaited(await mediaOf(tx, mediaId), uploader, nowTs)
+    if (await completeUpload(tx, ctx.numbers.sealer, mediaId, nowTs, file)) return
+    checkAwaited(await mediaOf(tx, ctx.numbers.sealer, mediaId), uploader, nowTs)
     throw unknownId()
   })
   announceArrival(ctx, mediaId)

@@ -71,7 +71,7 @@ async function* lines(ctx: Context, owner: Owner, table: TableName): AsyncGenera
 
 /** The bytes of an upload; none if it has been deleted since the export began. */
 async function mediaBytes(ctx: Context, mediaId: MediaId): Promise<Readable> {
-  const media = await mediaOf(ctx.db.kysely, mediaId)
+  const media = await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId)
   if (!media?.file) return Readable.from([])
   try {
     return (await openFile(ctx, media.file, null)).stream

@@ -1,7 +1,8 @@
-import { sql, type SqlBool } from 'kysely'
+import { type SelectQueryBuilder, sql, type SqlBool } from 'kysely'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Reader, type Tx } from './database.ts'
+import { uploadSealName } from './media.ts'
 import { profileNamesOf } from './profiles.ts'
 import { type Sealer } from '../privacy/seal.ts'
 
@@ -24,13 +25,13 @@ const orders = {
   media_id: sql`media.media_id`,
   media_length: sql`media.size_bytes`,
   media_type: sql`media.content_type`,
-  upload_name: sql`media.upload_name`,
   quarantined_by: sql`media.is_quarantined`,
   safe_from_quarantine: sql`media.is_protected`,
 } as const
 
-export type MediaOrder = keyof typeof orders
-export const mediaOrders = Object.keys(orders) as MediaOrder[] // The keys of the object are the union.
+export type MediaOrder = keyof typeof orders | 'upload_name'
+// The keys of the object are the union.
+export const mediaOrders = [...Object.keys(orders), 'upload_name'] as MediaOrder[]
 
 const columns = [
   'media.media_id', 'users.user_id', 'media.content_type', 'media.upload_name', 'media.size_bytes', 'media.created_ts',
@@ -41,20 +42,20 @@ interface Row {
   media_id: string
   user_id: string
   content_type: string | null
-  upload_name: string | null
+  upload_name: Buffer | null
   size_bytes: number | null
   created_ts: number
   is_quarantined: boolean
   is_protected: boolean
 }
 
-function listedOfRow(row: Row): ListedMedia {
+function listedOfRow(sealer: Sealer, row: Row): ListedMedia {
   return {
     // The columns hold nothing but identifiers that this server made, or parsed before they were inserted.
     mediaId: row.media_id as MediaId,
     userId: row.user_id as UserId,
     contentType: row.content_type,
-    uploadName: row.upload_name,
+    uploadName: row.upload_name && sealer.open(row.upload_name, uploadSealName(row.media_id)),
     sizeBytes: row.size_bytes ?? 0,
     createdTs: row.created_ts,
     isQuarantined: row.is_quarantined,
@@ -72,30 +73,59 @@ function uploaded(reader: Reader) {
 /** A page of what a user uploaded, and how much there is in all. */
 export async function listMediaOf(
   reader: Reader,
+  sealer: Sealer,
   userNumber: number,
   page: { readonly order: MediaOrder; readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
 ): Promise<{ readonly media: ListedMedia[]; readonly total: number }> {
   const direction = page.direction === 'b' ? sql`DESC NULLS LAST` : sql`ASC NULLS FIRST`
   const ofUser = () => uploaded(reader).where('media.user_number', '=', userNumber)
+  const { order } = page
+  const rowsOfPage = () =>
+    order === 'upload_name'
+      ? byUploadName(ofUser().select(columns), sealer, page)
+      : ofUser()
+          .select(columns)
+          .orderBy(sql`${orders[order]} ${direction}`)
+          .orderBy('media.media_id')
+          .offset(page.from)
+          .limit(page.limit)
+          .execute()
   const [rows, counted] = await Promise.all([
-    ofUser()
-      .select(columns)
-      .orderBy(sql`${orders[page.order]} ${direction}`)
-      .orderBy('media.media_id')
-      .offset(page.from)
-      .limit(page.limit)
-      .execute(),
+    rowsOfPage(),
     ofUser()
       .select(({ fn }) => fn.countAll<number>().as('total'))
       .executeTakeFirstOrThrow(),
   ])
-  return { media: rows.map(listedOfRow), total: counted.total }
+  return { media: rows.map(row => listedOfRow(sealer, row)), total: counted.total }
+}
+
+/** Uploads of one user that are sorted by their names, at most; the newest of them. */
+const sortedLimit = 20_000
+
+/** What is sealed cannot be sorted by the database. */
+async function byUploadName(
+  uploads: SelectQueryBuilder<never, never, Row>,
+  sealer: Sealer,
+  page: { readonly direction: 'f' | 'b'; readonly from: number; readonly limit: number },
+): Promise<Row[]> {
+  const rows = await uploads
+    .orderBy(sql`media.created_ts DESC`)
+    .limit(sortedLimit)
+    .execute()
+  const sign = page.direction === 'b' ? -1 : 1
+  return rows
+    .map(row => ({ row, name: listedOfRow(sealer, row).uploadName ?? '' }))
+    .sort(
+      (a, b) => sign * (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) || (a.row.media_id < b.row.media_id ? -1 : 1),
+    )
+    .slice(page.from, page.from + page.limit)
+    .map(({ row }) => row)
 }
 
 /** One upload; `null` if there is none. */
-export async function listedMedia(reader: Reader, mediaId: MediaId): Promise<ListedMedia | null> {
+export async function listedMedia(reader: Reader, sealer: Sealer, mediaId: MediaId): Promise<ListedMedia | null> {
   const row = await uploaded(reader).select(columns).where('media.media_id', '=', mediaId).executeTakeFirst()
-  return row ? listedOfRow(row) : null
+  return row ? listedOfRow(sealer, row) : null
 }
 
 /** Up to `limit` uploads from before a time that are larger than so many bytes, the oldest first; not those that a profile

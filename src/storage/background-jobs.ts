@@ -1,7 +1,10 @@
 import { sql } from 'kysely'
+import { type KeyPlace } from '../privacy/keyring/key-tree.ts'
+import { kept, placeOf, type Sealer } from '../privacy/seal.ts'
 import { parseJson } from '../protocol/json-reader.ts'
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
 import { type Reader, type Tx } from './database.ts'
+import { sealOfSql } from './keyring-row.ts'
 
 export type JobStatus = 'scheduled' | 'active' | 'complete' | 'failed'
 
@@ -20,6 +23,17 @@ export interface Job {
   readonly failure: string | null
   /** Milliseconds since the epoch. */
   readonly createdTs: number
+  /** Where the key of what is sealed of it stands; `null` if nothing of it is sealed. */
+  readonly place: KeyPlace | null
+}
+
+/** What a job's request and progress are sealed under. */
+export const jobSealName = (jobId: string, column: 'request' | 'progress'): string =>
+  `background_jobs ${jobId} ${column}`
+
+/** A place for all that is said of one job, of which each saying replaces the one before. */
+export function placeForJob(sealer: Sealer): KeyPlace {
+  return sealer.placeFor(kept, 'background_jobs')
 }
 
 const columns = ['job_id', 'kind', 'status', 'user_number', 'target', 'request', 'progress', 'failure', 'created_ts'] as const // prettier-ignore
@@ -30,13 +44,13 @@ interface JobRow {
   status: string
   user_number: number | null
   target: string
-  request: string
-  progress: string
+  request: Buffer
+  progress: Buffer
   failure: string | null
   created_ts: number
 }
 
-function jobOfRow(row: JobRow): Job {
+function jobOfRow(sealer: Sealer, row: JobRow): Job {
   return {
     jobId: row.job_id,
     kind: row.kind,
@@ -44,23 +58,28 @@ function jobOfRow(row: JobRow): Job {
     status: row.status as JobStatus,
     userNumber: row.user_number,
     target: row.target,
-    request: objectOf(row.request),
-    progress: objectOf(row.progress),
+    request: objectOf(sealer.open(row.request, jobSealName(row.job_id, 'request'))),
+    progress: objectOf(sealer.open(row.progress, jobSealName(row.job_id, 'progress'))),
     failure: row.failure,
     createdTs: row.created_ts,
+    place: placeOf(row.request) ?? placeOf(row.progress),
   }
 }
 
-function objectOf(text: string): JsonObject {
-  const read = parseJson(text)
+function objectOf(text: string | null): JsonObject {
+  const read = parseJson(text ?? '')
   return read.ok && isJsonObject(read.value) ? read.value : {}
 }
 
 /** Orders work. */
 export async function insertJob(
   tx: Tx,
+  sealer: Sealer,
   job: Pick<Job, 'jobId' | 'kind' | 'userNumber' | 'target' | 'request' | 'createdTs'>,
 ): Promise<void> {
+  const place = placeForJob(sealer)
+  const sealed = (column: 'request' | 'progress', value: JsonObject) =>
+    sealer.seal(JSON.stringify(value), place, jobSealName(job.jobId, column))
   await tx
     .insertInto('background_jobs')
     .values({
@@ -68,25 +87,31 @@ export async function insertJob(
       kind: job.kind,
       user_number: job.userNumber,
       target: job.target,
-      request: JSON.stringify(job.request),
+      request: sealed('request', job.request),
+      progress: sealed('progress', {}),
       created_ts: job.createdTs,
     })
     .execute()
 }
 
 /** The job of one of these kinds with this ID, or `null`. */
-export async function jobOf(reader: Reader, jobId: string, kinds: readonly string[]): Promise<Job | null> {
+export async function jobOf(
+  reader: Reader,
+  sealer: Sealer,
+  jobId: string,
+  kinds: readonly string[],
+): Promise<Job | null> {
   const row = await reader
     .selectFrom('background_jobs')
     .select(columns)
     .where('job_id', '=', jobId)
     .where('kind', 'in', kinds)
     .executeTakeFirst()
-  return row ? jobOfRow(row) : null
+  return row ? jobOfRow(sealer, row) : null
 }
 
 /** The jobs of a kind about a room or user, the oldest first. */
-export async function jobsAbout(reader: Reader, kind: string, target: string): Promise<Job[]> {
+export async function jobsAbout(reader: Reader, sealer: Sealer, kind: string, target: string): Promise<Job[]> {
   const rows = await reader
     .selectFrom('background_jobs')
     .select(columns)
@@ -95,12 +120,13 @@ export async function jobsAbout(reader: Reader, kind: string, target: string): P
     .orderBy('created_ts')
     .orderBy('job_id')
     .execute()
-  return rows.map(jobOfRow)
+  return rows.map(row => jobOfRow(sealer, row))
 }
 
 /** Jobs of every kind, the newest first; those of one status, of one target, if that is asked for. */
 export async function jobs(
   reader: Reader,
+  sealer: Sealer,
   wanted: { readonly status: JobStatus | null; readonly target: string | null; readonly limit: number },
 ): Promise<Job[]> {
   const rows = await reader
@@ -112,11 +138,11 @@ export async function jobs(
     .orderBy('job_id')
     .limit(wanted.limit)
     .execute()
-  return rows.map(jobOfRow)
+  return rows.map(row => jobOfRow(sealer, row))
 }
 
 /** The oldest job that has not ended; `null` when there is none. */
-export async function nextJob(reader: Reader): Promise<Job | null> {
+export async function nextJob(reader: Reader, sealer: Sealer): Promise<Job | null> {
   const row = await reader
     .selectFrom('background_jobs')
     .select(columns)
@@ -125,14 +151,21 @@ export async function nextJob(reader: Reader): Promise<Job | null> {
     .orderBy('job_id')
     .limit(1)
     .executeTakeFirst()
-  return row ? jobOfRow(row) : null
+  return row ? jobOfRow(sealer, row) : null
 }
 
-/** Notes how far a job has come. */
-export async function noteProgress(tx: Tx, jobId: string, progress: JsonObject): Promise<void> {
+/** Notes how far a job has come, sealed under the key at its place. */
+export async function noteProgress(
+  tx: Tx,
+  sealer: Sealer,
+  { jobId }: Pick<Job, 'jobId'>,
+  place: KeyPlace,
+  progress: JsonObject,
+): Promise<void> {
+  const sealed = sealer.seal(JSON.stringify(progress), place, jobSealName(jobId, 'progress'))
   await tx
     .updateTable('background_jobs')
-    .set({ status: 'active', progress: JSON.stringify(progress) })
+    .set({ status: 'active', progress: sealed })
     .where('job_id', '=', jobId)
     .execute()
 }
@@ -146,11 +179,14 @@ export async function endJob(tx: Tx, jobId: string, endedTs: number, failure: st
     .execute()
 }
 
-/** Deletes at most `limit` jobs that have ended and were ordered before a time. Returns how many. */
+/** Deletes at most `limit` jobs that have ended and were ordered before a time; their keys are to be destroyed. Returns how many. */
 export async function deleteOldJobs(tx: Tx, beforeTs: number, limit: number): Promise<number> {
-  const { numAffectedRows } = await sql`DELETE FROM background_jobs WHERE job_id IN (
-    SELECT job_id FROM background_jobs WHERE created_ts < ${beforeTs} AND ended_ts IS NOT NULL LIMIT ${limit})`.execute(
-    tx,
-  )
-  return Number(numAffectedRows ?? 0)
+  const { rows } = await sql<{ count: number }>`WITH old AS (DELETE FROM background_jobs WHERE job_id IN (
+      SELECT job_id FROM background_jobs WHERE created_ts < ${beforeTs} AND ended_ts IS NOT NULL LIMIT ${limit})
+      RETURNING request, progress),
+    dead AS (INSERT INTO dead_seals SELECT seal FROM old
+      CROSS JOIN LATERAL (SELECT unnest(ARRAY[${sql.raw(sealOfSql('old.request'))}, ${sql.raw(sealOfSql('old.progress'))}]) AS seal) s
+      WHERE seal IS NOT NULL ON CONFLICT DO NOTHING)
+    SELECT count(*) AS count FROM old`.execute(tx)
+  return rows[0]?.count ?? 0
 }

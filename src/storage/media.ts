@@ -1,6 +1,8 @@
 import { sql } from 'kysely'
+import { kept, type Sealer } from '../privacy/seal.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Reader, statement, type Tx } from './database.ts'
+import { noteDeadSeals, sealOfSql } from './keyring-row.ts'
 
 /** Bytes in the media store, and what is said of them. */
 export interface StoredFile {
@@ -35,7 +37,7 @@ interface MediaRow {
   user_number: number
   file_name: string | null
   content_type: string | null
-  upload_name: string | null
+  upload_name: Buffer | null
   size_bytes: number | null
   expires_ts: number | null
   created_ts: number
@@ -48,11 +50,15 @@ const findRow = statement<[string], MediaRow>(
   'SELECT user_number, file_name, content_type, upload_name, size_bytes, expires_ts, created_ts, is_held, is_quarantined FROM media WHERE media_id = $1',
 )
 
+/** What the name of an upload is sealed under. */
+export const uploadSealName = (mediaId: string): string => `media ${mediaId}`
+
 /** `null` for an ID that nothing was made under, or whose media is gone. */
-export async function mediaOf(reader: Reader, mediaId: MediaId): Promise<Media | null> {
+export async function mediaOf(reader: Reader, sealer: Sealer, mediaId: MediaId): Promise<Media | null> {
   const row = await findRow.first(reader, [mediaId])
   if (!row) return null
-  const { file_name: fileName, content_type: contentType, size_bytes: sizeBytes, upload_name: uploadName } = row
+  const { file_name: fileName, content_type: contentType, size_bytes: sizeBytes, upload_name: sealedName } = row
+  const uploadName = sealedName && sealer.open(sealedName, uploadSealName(mediaId))
   // The three are written together.
   const isUploaded = fileName !== null && contentType !== null && sizeBytes !== null
   return {
@@ -91,11 +97,12 @@ export async function insertAwaitedUpload(
     .execute()
 }
 
-function fileColumns(file: UploadedFile) {
+function fileColumns(sealer: Sealer, mediaId: MediaId, file: UploadedFile) {
+  const { uploadName } = file
   return {
     file_name: file.fileName,
     content_type: file.contentType,
-    upload_name: file.uploadName,
+    upload_name: uploadName === null ? null : sealer.seal(uploadName, sealer.placeFor(kept, 'media'), uploadSealName(mediaId)), // prettier-ignore
     size_bytes: file.sizeBytes,
     sha256: file.sha256,
   }
@@ -103,6 +110,7 @@ function fileColumns(file: UploadedFile) {
 
 export async function insertMedia(
   tx: Tx,
+  sealer: Sealer,
   mediaId: MediaId,
   userNumber: number,
   nowTs: number,
@@ -110,15 +118,21 @@ export async function insertMedia(
 ): Promise<void> {
   await tx
     .insertInto('media')
-    .values({ media_id: mediaId, user_number: userNumber, created_ts: nowTs, ...fileColumns(file) })
+    .values({ media_id: mediaId, user_number: userNumber, created_ts: nowTs, ...fileColumns(sealer, mediaId, file) })
     .execute()
 }
 
 /** Gives an awaited upload its content. False if it has some already, has expired at `nowTs`, or is gone. */
-export async function completeUpload(tx: Tx, mediaId: MediaId, nowTs: number, file: UploadedFile): Promise<boolean> {
+export async function completeUpload(
+  tx: Tx,
+  sealer: Sealer,
+  mediaId: MediaId,
+  nowTs: number,
+  file: UploadedFile,
+): Promise<boolean> {
   const result = await tx
     .updateTable('media')
-    .set({ ...fileColumns(file), expires_ts: null })
+    .set({ ...fileColumns(sealer, mediaId, file), expires_ts: null })
     .where('media_id', '=', mediaId)
     .where('file_name', 'is', null)
     .where('expires_ts', '>', nowTs)
@@ -221,7 +235,7 @@ export async function deleteMediaRows(tx: Tx, mediaId: MediaId): Promise<string[
   // The lock keeps thumbnails from being added between the two deletions.
   const media = await tx
     .selectFrom('media')
-    .select('file_name')
+    .select(['file_name', sql<Buffer | null>`${sql.raw(sealOfSql('upload_name'))}`.as('seal')])
     .where('media_id', '=', mediaId)
     .forUpdate()
     .executeTakeFirst()
@@ -232,6 +246,7 @@ export async function deleteMediaRows(tx: Tx, mediaId: MediaId): Promise<string[
     .returning('file_name')
     .execute()
   await tx.deleteFrom('media').where('media_id', '=', mediaId).execute()
+  await noteDeadSeals(tx, media.seal === null ? [] : [media.seal])
   return [media, ...thumbnails].flatMap(({ file_name: fileName }) => (fileName === null ? [] : [fileName]))
 }
 
@@ -260,7 +275,9 @@ export async function deleteVoidMedia(
   await sql`UPDATE media SET is_held = true, expires_ts = NULL WHERE media_id = ANY(${shown}::text[])`.execute(tx)
   const thumbnails = await sql<{ file_name: string }>`DELETE FROM media_thumbnails WHERE media_id = ANY(${gone}::text[])
     RETURNING file_name`.execute(tx)
-  await sql`DELETE FROM media WHERE media_id = ANY(${gone}::text[])`.execute(tx)
+  await sql`WITH gone AS (DELETE FROM media WHERE media_id = ANY(${gone}::text[])
+      RETURNING ${sql.raw(sealOfSql('upload_name'))} AS seal)
+    INSERT INTO dead_seals SELECT seal FROM gone WHERE seal IS NOT NULL ON CONFLICT DO NOTHING`.execute(tx)
   const originals = rows.filter(row => !row.is_shown).flatMap(row => row.file_name ?? [])
   return { count: rows.length, fileNames: [...originals, ...thumbnails.rows.map(row => row.file_name)] }
 }

@@ -1,10 +1,13 @@
 import { type Sealer } from '../privacy/seal.ts'
 import { accountDataName } from './account-data.ts'
+import { jobSealName } from './background-jobs.ts'
 import { deviceSealName } from './devices.ts'
 import { filterSealName } from './filters.ts'
+import { uploadSealName } from './media.ts'
 import { strippedStateName } from './memberships.ts'
 import { type RowText } from './own-rows.ts'
 import { profileSealName } from './profiles.ts'
+import { reportSealName } from './reports.ts'
 import { toDeviceName } from './to-device.ts'
 
 type NameOf = (row: RowText) => string
@@ -22,6 +25,10 @@ export const sealedColumns: Readonly<Record<string, NameOf>> = {
   'filters.body': row => filterSealName(number(row, 'user_number'), number(row, 'filter_number')),
   'devices.display_name': row => deviceSealName(number(row, 'user_number'), text(row, 'device_id')),
   'memberships.stripped_state': row => strippedStateName(number(row, 'room_number'), number(row, 'user_number')),
+  'background_jobs.request': row => jobSealName(text(row, 'job_id'), 'request'),
+  'background_jobs.progress': row => jobSealName(text(row, 'job_id'), 'progress'),
+  'reports.reason': row => reportSealName(number(row, 'user_number'), number(row, 'received_ts')),
+  'media.upload_name': row => uploadSealName(text(row, 'media_id')),
   'to_device_messages.content': row => toDeviceName(number(row, 'user_number'), text(row, 'device_id')),
 }
 

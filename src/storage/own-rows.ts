@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { type UserId } from '../protocol/identifiers.ts'
 import { type Inventory, type TableEntry, type Way } from '../privacy/inventory.ts'
 import { type Reader, type Tx } from './database.ts'
+import { sealOfSql } from './keyring-row.ts'
 
 /** Whose rows are wanted. */
 export interface Owner {
@@ -91,7 +92,13 @@ export async function ownRows(
   }
 }
 
-/** Deletes up to `limit` of the owner's rows of a table. Returns how many there were. */
+/** Columns that are sealed neither under the account's key, which is destroyed as a whole, nor in files. */
+const sealedByThemselves: Readonly<Partial<Record<keyof Inventory, string>>> = { reports: 'reason' }
+
+/**
+ * Deletes up to `limit` of the owner's rows of a table; where they are sealed under keys of their own, those are to be
+ * destroyed. Returns how many there were.
+ */
 export async function deleteOwnRows(
   tx: Tx,
   inventory: Inventory,
@@ -99,11 +106,14 @@ export async function deleteOwnRows(
   owner: Owner,
   limit: number,
 ): Promise<number> {
-  const { numAffectedRows } = await sql`DELETE FROM ${sql.table(table)} WHERE ctid = ANY (ARRAY(
-    SELECT t.ctid FROM ${sql.table(table)} AS t WHERE ${isOwn(inventory, table, 't', owner)} LIMIT ${limit}))`.execute(
-    tx,
-  )
-  return Number(numAffectedRows ?? 0)
+  const column = sealedByThemselves[table]
+  const seal = column === undefined ? sql<null>`NULL::bytea` : sql`${sql.raw(sealOfSql(column))}`
+  const { rows } = await sql<{ count: number }>`WITH own AS (DELETE FROM ${sql.table(table)} WHERE ctid = ANY (ARRAY(
+      SELECT t.ctid FROM ${sql.table(table)} AS t WHERE ${isOwn(inventory, table, 't', owner)} LIMIT ${limit}))
+      RETURNING ${seal} AS seal),
+    dead AS (INSERT INTO dead_seals SELECT seal FROM own WHERE seal IS NOT NULL ON CONFLICT DO NOTHING)
+    SELECT count(*) AS count FROM own`.execute(tx)
+  return rows[0]?.count ?? 0
 }
 
 interface KeyColumn {

@@ -1,6 +1,9 @@
 import { sql } from 'kysely'
+import { lifetimeDays } from '../privacy/lifetimes.ts'
+import { type Sealer } from '../privacy/seal.ts'
 import { type EventId, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type Reader, type Tx } from './database.ts'
+import { noteDeadSeals, sealOfSql } from './keyring-row.ts'
 
 /** What a user reported to the administrators. */
 export interface Report {
@@ -19,9 +22,15 @@ export interface Report {
   readonly receivedTs: number
 }
 
-/** Writes a report down. */
+/** What a report's reason is sealed under. */
+export const reportSealName = (userNumber: number, receivedTs: number): string => `reports ${userNumber} ${receivedTs}`
+
+const lifespan = { kind: 'for', lifetimeMs: lifetimeDays.reports * 86_400_000 } as const
+
+/** Writes a report down; what its reason is sealed with dies when reports do. */
 export async function insertReport(
   tx: Tx,
+  sealer: Sealer,
   report: {
     readonly userNumber: number
     readonly roomNumber: number | null
@@ -39,7 +48,11 @@ export async function insertReport(
       room_number: report.roomNumber,
       event_id: report.eventId,
       reported_number: report.reportedNumber,
-      reason: report.reason,
+      reason: sealer.seal(
+        report.reason,
+        sealer.placeFor(lifespan, 'reports'),
+        reportSealName(report.userNumber, report.receivedTs),
+      ),
       score: report.score,
       received_ts: report.receivedTs,
     })
@@ -84,22 +97,23 @@ function matching(reader: Reader, wanted: ReportsWanted) {
 }
 
 const columns = [
-  'reports.report_number', 'reporter.user_id as reporter_id', 'rooms.room_id', 'reports.event_id',
+  'reports.report_number', 'reports.user_number', 'reporter.user_id as reporter_id', 'rooms.room_id', 'reports.event_id',
   'target.user_id as target_id', 'reports.reason', 'reports.score', 'reports.received_ts',
 ] as const // prettier-ignore
 
 interface ReportRow {
   report_number: number
+  user_number: number
   reporter_id: string
   room_id: string | null
   event_id: string | null
   target_id: string | null
-  reason: string
+  reason: Buffer
   score: number | null
   received_ts: number
 }
 
-function reportOfRow(row: ReportRow): Report {
+function reportOfRow(sealer: Sealer, row: ReportRow): Report {
   return {
     reportNumber: row.report_number,
     // The columns hold nothing but identifiers that were parsed before they were inserted.
@@ -107,7 +121,7 @@ function reportOfRow(row: ReportRow): Report {
     roomId: row.room_id as RoomId | null,
     eventId: row.event_id as EventId | null,
     target: row.target_id as UserId | null,
-    reason: row.reason,
+    reason: sealer.open(row.reason, reportSealName(row.user_number, row.received_ts)) ?? '',
     score: row.score,
     receivedTs: row.received_ts,
   }
@@ -116,6 +130,7 @@ function reportOfRow(row: ReportRow): Report {
 /** A page of reports, in the order of their coming or the newest first, and how many there are in all. */
 export async function reports(
   reader: Reader,
+  sealer: Sealer,
   wanted: ReportsWanted,
   page: { readonly from: number; readonly limit: number },
 ): Promise<{ readonly reports: Report[]; readonly total: number }> {
@@ -131,29 +146,37 @@ export async function reports(
       .select(({ fn }) => fn.countAll<number>().as('total'))
       .executeTakeFirstOrThrow(),
   ])
-  return { reports: rows.map(reportOfRow), total: counted.total }
+  return { reports: rows.map(row => reportOfRow(sealer, row)), total: counted.total }
 }
 
 /** One report of a kind; `null` if there is none of this number. */
-export async function reportOf(reader: Reader, kind: ReportKind, reportNumber: number): Promise<Report | null> {
+export async function reportOf(
+  reader: Reader,
+  sealer: Sealer,
+  kind: ReportKind,
+  reportNumber: number,
+): Promise<Report | null> {
   const row = await select(reader, { kind })
     .select(columns)
     .where('reports.report_number', '=', reportNumber)
     .executeTakeFirst()
-  return row ? reportOfRow(row) : null
+  return row ? reportOfRow(sealer, row) : null
 }
 
-/** Deletes one report of a kind. False if there was none of this number. */
+/** Deletes one report of a kind; its key is to be destroyed. False if there was none of this number. */
 export async function deleteReport(tx: Tx, kind: ReportKind, reportNumber: number): Promise<boolean> {
   const result = await tx
     .deleteFrom('reports')
     .where(ofKind[kind])
     .where('report_number', '=', reportNumber)
+    .returning(sql<Buffer | null>`${sql.raw(sealOfSql('reason'))}`.as('seal'))
     .executeTakeFirst()
-  return result.numDeletedRows === 1n
+  if (!result) return false
+  await noteDeadSeals(tx, result.seal === null ? [] : [result.seal])
+  return true
 }
 
-/** Deletes at most `limit` reports from before a time. Returns how many. */
+/** Deletes at most `limit` reports from before a time, whose keys die by themselves. Returns how many. */
 export async function deleteOldReports(tx: Tx, beforeTs: number, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`DELETE FROM reports WHERE report_number IN (
     SELECT report_number FROM reports WHERE received_ts < ${beforeTs} LIMIT ${limit})`.execute(tx)

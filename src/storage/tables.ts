@@ -316,7 +316,7 @@ export interface Tables {
     user_number: number
     file_name: string | null
     content_type: string | null
-    upload_name: string | null
+    upload_name: Buffer | null
     size_bytes: number | null
     sha256: Buffer | null
     created_ts: number
@@ -360,8 +360,8 @@ export interface Tables {
     status: Generated<string>
     user_number: number | null
     target: string
-    request: string
-    progress: Generated<string>
+    request: Buffer
+    progress: Buffer
     failure: string | null
     created_ts: number
     ended_ts: number | null
@@ -377,7 +377,7 @@ export interface Tables {
     room_number: number | null
     event_id: string | null
     reported_number: number | null
-    reason: string
+    reason: Buffer
     score: number | null
     received_ts: number
   }

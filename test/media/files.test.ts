@@ -100,7 +100,7 @@ describe('deleting media', () => {
     const mediaId = await uploadMedia(ctx, uploader, content())
     const dying = { ...ctx, mediaStore: { ...store, remove: () => Promise.reject(new Error('the process died')) } }
     await expect(deleteMedia(dying, mediaId)).rejects.toThrow('the process died')
-    expect(await mediaOf(ctx.db.kysely, mediaId)).toBeNull()
+    expect(await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId)).toBeNull()
     expect([await notes(), disk.files().length]).toEqual([1, 1])
     expect(await sweepMedia(ctx)).toBe(1)
     expect([await notes(), disk.files()]).toEqual([0, []])
@@ -140,7 +140,7 @@ describe('the sweeper', () => {
     expect(await sweepMedia(ctx)).toBe(0)
     await storage.clock.advance(1)
     expect(await sweepMedia(ctx)).toBe(1)
-    expect(await mediaOf(ctx.db.kysely, mediaId)).toBeNull()
-    expect(await mediaOf(ctx.db.kysely, kept)).not.toBeNull()
+    expect(await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId)).toBeNull()
+    expect(await mediaOf(ctx.db.kysely, ctx.numbers.sealer, kept)).not.toBeNull()
   })
 })

@@ -14,7 +14,7 @@ export const getScheduledTasks = endpoint({
   },
   handle: async (ctx, { query }) => {
     const wanted = { status: query.job_status ?? null, target: query.resource_id ?? null, limit: 1_000 }
-    const found = await jobs(ctx.db.kysely, wanted)
+    const found = await jobs(ctx.db.kysely, ctx.numbers.sealer, wanted)
     return {
       scheduled_tasks: found.map(job => ({
         id: job.jobId,

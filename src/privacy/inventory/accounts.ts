@@ -125,7 +125,9 @@ export const accountTables: Inventory<AccountTables> = {
     whose: 'server',
     lifetime: 'until removed',
     columns: {
-      token: plain('The token.'),
+      // Not hashed: lists show administrators their tokens, which they hand out again and again. It opens no account and stands for
+      // nobody, and is worth no more than `uses_allowed` says.
+      token: plain('The token, readable, so that administrators can look it up and hand it out again.'),
       uses_allowed: plain('How often it may be used.'),
       completed: plain('How often it was.'),
       expires_ts: expiresTs,

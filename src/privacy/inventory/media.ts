@@ -19,7 +19,7 @@ export const mediaTables: Inventory<'media' | 'media_references' | 'media_thumbn
       user_number: personal('The user who uploaded it, and whose account it goes with.'),
       file_name: fileName,
       content_type: contentType,
-      upload_name: personal('What the uploader’s client called it.'),
+      upload_name: personal('What the uploader’s client called it; sealed.'),
       size_bytes: sizeBytes,
       sha256: personal('The SHA-256 of the file as it lies on the disk, sealed.'),
       created_ts: personal('When it was uploaded or announced.'),

@@ -22,7 +22,12 @@ export const getUserMedia = endpoint({
   handle: async (ctx, { params, query }) => {
     const { userNumber } = await localAccount(ctx, params.userId)
     const { from, limit: most, order_by: order, dir: direction } = query
-    const { media, total } = await listMediaOf(ctx.db.kysely, userNumber, { order, direction, from, limit: most })
+    const { media, total } = await listMediaOf(ctx.db.kysely, ctx.numbers.sealer, userNumber, {
+      order,
+      direction,
+      from,
+      limit: most,
+    })
     const reached = from + media.length
     return {
       media: media.map(mediaAnswer),
