@@ -105,16 +105,16 @@ describe('lethe user', () => {
       expect((await user.request('GET', '/account/whoami')).status).toBe(401)
       expect((await login('subject', text(reset, 'password'))).status).toBe(200)
       expect((await lethe(['user', 'erase', 'subject'])).code).toBe(1)
-      const room = await user.createRoom()
-      const sent = await user.send(room, 'a word of the erased')
-      expect(await json('user', 'erase', 'subject', '--yes')).toMatchObject({
+      const erased = await register(server, 'erased')
+      const sent = await erased.send(await erased.createRoom(), 'a word of the erased')
+      expect(await json('user', 'erase', 'erased', '--yes')).toMatchObject({
         erased: true,
         receipt: expect.stringMatching(/^\/receipt\/lte_/) as unknown,
       })
+      expect((await erased.request('GET', '/account/whoami')).status).toBe(401)
       const isThere = async () => (await server.ctx.db.pool.query('SELECT FROM events WHERE event_id = $1', [sent])).rowCount // prettier-ignore
       for (let tries = 0; (await isThere()) === 1 && tries < 500; tries++) await sleep(20)
       expect(await isThere()).toBe(0)
-      expect((await login('subject', text(reset, 'password'))).status).toBe(403)
       expect((await lethe(['user', 'lock', 'nobody'])).code).toBe(3)
     },
     patienceMs,
