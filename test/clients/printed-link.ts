@@ -10,6 +10,8 @@ export interface StartedServer {
   readonly link: string
   /** Stops it as a service manager does; the exit status, `null` when a signal ended it. */
   stop(): Promise<number | null>
+  /** Ctrl-C in its terminal, which everything that the command started gets. */
+  interrupt(): Promise<number | null>
 }
 
 /** Starts a server with a command and waits for the link that it prints; rejects with what it printed if it ends before. */
@@ -18,7 +20,7 @@ export async function startAndReadLink(
   parameters: readonly string[],
   options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
 ): Promise<StartedServer> {
-  const child = spawn(command, [...parameters], { ...options, env: { ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] }) // prettier-ignore
+  const child = spawn(command, [...parameters], { ...options, env: { ...options.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true }) // prettier-ignore
   const exited = once(child, 'exit').then(([code]) => code as number | null) // The event's first value is the code.
   let printed = ''
   const found = new Promise<{ url: string; link: string }>((resolve, reject) => {
@@ -40,6 +42,11 @@ export async function startAndReadLink(
     link,
     stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+      return exited
+    },
+    interrupt() {
+      // Detached, it leads a group of its own.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT')
       return exited
     },
   }
