@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { silentLogger } from '../../src/log.ts'
+import { createKeyringFile } from '../../src/privacy/keyring/file-store.ts'
 import { KeyringError } from '../../src/privacy/keyring/keyring.ts'
 import { startServer } from '../../src/server.ts'
 import { whileAlone } from '../../src/storage/advisory-lock.ts'
@@ -20,7 +23,30 @@ afterEach(async () => {
 
 const nothing = { places: [], throughBucket: null }
 
+/** Only root can give a file to somebody. */
+const itAsRoot = process.getuid?.() === 0 ? it : it.skip
+
 describe('the keyring', () => {
+  itAsRoot('stays the server’s when root writes it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lethe-test-owner-'))
+    try {
+      const path = join(folder, 'keyring')
+      const owner = async () => {
+        const { uid, gid, mode } = await stat(path)
+        return [uid, gid, mode & 0o777]
+      }
+      await chown(folder, 4321, 4322)
+      const file = createKeyringFile(path)
+      await file.write(Buffer.from('first'))
+      expect(await owner()).toEqual([4321, 4322, 0o600])
+      await chown(path, 5432, 5433)
+      await file.write(Buffer.from('second'))
+      expect(await owner()).toEqual([5432, 5433, 0o600])
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
   it.each(['sweeper', 'background_jobs'] as const)('is changed while the %s works', async name => {
     const { ctx } = await started()
     const { serial } = ctx.keyring.status()

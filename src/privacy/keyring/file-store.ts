@@ -29,7 +29,7 @@ export function createKeyringFile(path: string): KeyringStore {
         // What a crash left there may hold keys that were destroyed since.
         await overwrite(draft)
         await rm(draft, { force: true })
-        await writeDurably(draft, bytes)
+        await writeDurably(draft, bytes, await ownerOf(path))
         const replaced = await openIfPresent(path)
         try {
           await rename(draft, path)
@@ -45,9 +45,29 @@ export function createKeyringFile(path: string): KeyringStore {
   }
 }
 
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/**
+ * Whose the file is to be: whose it was, or its folder. Root runs a command now and then, and must not lock the server out
+ * of its keys. `null` for anybody but root, who can give files to nobody.
+ */
+async function ownerOf(path: string): Promise<Owner | null> {
+  if (process.getuid?.() !== 0) return null
+  try {
+    return await stat(path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return stat(dirname(path))
+    throw error
+  }
+}
+
+async function writeDurably(path: string, bytes: Buffer, owner: Owner | null): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
+    if (owner) await file.chown(owner.uid, owner.gid)
     await file.writeFile(bytes)
     await file.sync()
   } finally {
