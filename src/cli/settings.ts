@@ -1,9 +1,10 @@
-import { access, writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { access, mkdir, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { type Config, configJsonSchema, maskedConfig } from '../config.ts'
 import { parseServerName } from '../protocol/identifiers.ts'
 import { type CommonOptions, exits, type Outcome, show } from './command.ts'
+import { explain } from './explain.ts'
 
 /** That the settings are right: where they are not, the command does not come this far. */
 export function checkedConfig(config: Config): Outcome {
@@ -25,7 +26,7 @@ export function shownSchema(options: CommonOptions): number {
   return show({ json: schema, lines: [JSON.stringify(schema, null, 2)] }, options)
 }
 
-/** Writes a settings file to begin with, unless there is one. */
+/** Writes a settings file to begin with, and the folder for it, unless there is one. */
 export async function init(options: CommonOptions & { readonly serverName: string }): Promise<number> {
   const file = resolve(options.config ?? 'lethe.yaml')
   if (parseServerName(options.serverName) === null) {
@@ -36,7 +37,13 @@ export async function init(options: CommonOptions & { readonly serverName: strin
     () => false,
   )
   if (isThere) return show({ json: { error: 'exists' }, lines: [`${file} is there already.`], exit: exits.failed }, options) // prettier-ignore
-  // Nobody but the operator: secrets may come to stand in it.
-  await writeFile(file, stringify({ server_name: options.serverName }), { mode: 0o600, flag: 'wx' })
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    // Nobody but the operator: secrets may come to stand in it.
+    await writeFile(file, stringify({ server_name: options.serverName }), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    const line = explain(error).replace('Lethe could not start', `${file} cannot be written`)
+    return show({ json: { error: 'not written' }, lines: [line], exit: exits.failed }, options)
+  }
   return show({ json: { file }, lines: [`Wrote ${file}. Start with: lethe serve`] }, options)
 }

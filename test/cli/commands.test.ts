@@ -226,6 +226,12 @@ describe('lethe init', () => {
       expect((await lethe(['init', '--server-name', 'example.org', '--config', file])).code).toBe(1)
       expect((await lethe(['init', '--server-name', 'no name', '--config', `${file}2`])).code).toBe(2)
       expect((await lethe(['init'])).code).toBe(2)
+      expect(
+        (await lethe(['init', '--server-name', 'a.org', '--config', join(folder, 'etc/new/lethe.yaml')])).code,
+      ).toBe(0)
+      const below = await lethe(['init', '--server-name', 'example.org', '--config', join(file, 'lethe.yaml')])
+      expect([below.code, below.err]).toEqual([1, ''])
+      expect(below.out).toContain('cannot be written')
     },
     patienceMs,
   )
