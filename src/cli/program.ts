@@ -29,7 +29,8 @@ export async function run(parameters: readonly string[]): Promise<number> {
 
 type Set = (work: Promise<number>) => Promise<void>
 
-function program(set: Set): Command {
+/** Every command, with what carries it out given to `set`. */
+export function program(set: Set): Command {
   const lethe = new Command('lethe').description('A privacy-first Matrix homeserver').version(version).exitOverride()
   common(lethe, 'serve', 'run the server until it is told to stop').action((options: CommonOptions) =>
     set(serve(options.config ?? null)),
