@@ -208,7 +208,7 @@ async function makeContext(
     logger,
   })
   const sealer = createSealer({
-    tree: () => keyring.tree,
+    keys: () => keyring.keys,
     takeChunk: () => keyring.takeChunk(),
     now: () => clock.now(),
     random,

@@ -52,6 +52,8 @@ export async function keysStatus(config: Config, db: Database): Promise<Outcome>
     serial_in_database: (await keyringRow(db.kysely)).serial,
     bytes: encodeKeyring(keyring).length,
     nodes: size,
+    generation: keyring.generation,
+    rotation_unfinished: keyring.before !== null,
     keys_to_destroy: await countDeadSeals(db.kysely),
   }
   return { json, lines: Object.entries(json).map(([key, value]) => `${key}: ${value}`) }

@@ -8,6 +8,7 @@ import { doctor } from './doctor.ts'
 import { createInvite, listInvites, revokeInvite } from './invites.ts'
 import { backUpKeys, type KeysOptions, keysStatus, restoreKeys, withKeys } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
+import { rotateServerKeys } from './rotate-keys.ts'
 import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
 import { serve } from './serve.ts'
 import { checkedConfig, init, shownConfig, shownSchema } from './settings.ts'
@@ -157,6 +158,11 @@ function addKeys(lethe: Command, set: Set): void {
   common(keys, 'backup <file>', 'write an encrypted copy over the one before')
     .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
     .action((file: string, options: KeysOptions) => set(withKeys(options, config => backUpKeys(config, file, options))))
+  common(
+    keys,
+    'rotate',
+    'seal everything under new keys, and destroy those from before; the server must be stopped',
+  ).action((options: KeysOptions) => set(withKeys(options, (config, db) => rotateServerKeys(config, db, options))))
   common(keys, 'restore <file>', 'put an encrypted copy in their place; the server must be stopped')
     .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
     .option('--accept-older', 'even if keys that were destroyed since come back')

@@ -9,6 +9,9 @@ import { deleteUnreferencedFiles, filesToRemove, insertUnreferencedFiles } from 
 /** Longer than any upload can take (`requestTimeoutMs` of the HTTP server): a file that is noted for longer is left over. */
 const writingTimeMs = 24 * 3_600_000
 
+/** What keeping files takes: also without a running server. */
+export type FileContext = Pick<Context, 'db' | 'mediaStore' | 'clock' | 'random' | 'logger'>
+
 /** A file that is whole and durable. */
 export interface WrittenFile {
   readonly fileName: string
@@ -22,7 +25,7 @@ export interface WrittenFile {
  * referred to by its row or noted for removal. Throws M_TOO_LARGE for more than `limitBytes`.
  */
 export async function keepFile<T>(
-  ctx: Context,
+  ctx: FileContext,
   stream: Readable,
   limitBytes: number,
   adopt: (tx: Tx, file: WrittenFile) => Promise<T>,
@@ -50,7 +53,7 @@ export async function keepFile<T>(
 }
 
 /** Removes a file that came to nothing. If that fails the note stays, and the sweeper removes it. */
-async function abandon(ctx: Context, fileName: string): Promise<void> {
+async function abandon(ctx: FileContext, fileName: string): Promise<void> {
   try {
     await removeFiles(ctx, [fileName])
   } catch (error) {
@@ -59,7 +62,7 @@ async function abandon(ctx: Context, fileName: string): Promise<void> {
 }
 
 /** Removes files that are noted as unreferenced, and then the notes. */
-export async function removeFiles(ctx: Context, fileNames: readonly string[]): Promise<void> {
+export async function removeFiles(ctx: FileContext, fileNames: readonly string[]): Promise<void> {
   const seals = await Promise.all(fileNames.map(fileName => ctx.mediaStore.sealOf(fileName)))
   // Before the file is gone, and with it the knowledge of its key.
   await transaction(ctx.db, tx => noteDeadSeals(tx, seals.filter(seal => seal !== null))) // prettier-ignore

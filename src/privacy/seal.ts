@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
 import { type Random } from '../random.ts'
-import { type KeyPlace, type KeyTree } from './keyring/key-tree.ts'
-import { accountBucket, chunkSize, keptBucket } from './keyring/keyring.ts'
+import {
+  accountBucket, chunkSize, keptBucket, keyAt, type LivingKeys, type SealPlace,
+} from './keyring/keyring.ts' // prettier-ignore
 import { pack, unpack } from './packing.ts'
 
 export { keptBucket } from './keyring/keyring.ts'
@@ -16,8 +17,6 @@ const forms = { plain: 0, sealed: 1 } as const
 export const sealBytes = 10
 const ivBytes = 12
 const tagBytes = 16
-/** The keyring's generation; there is one until keys are rotated. */
-const generation = 0
 
 /** How long what is sealed is to be readable. */
 export type Lifespan =
@@ -33,15 +32,19 @@ export const kept: Lifespan = { kind: 'kept' }
 /** Seals what is stored and opens it again. Everything is bound to its place, so that no row can be passed off as another. */
 export interface Sealer {
   /** A place for one value of a room, or of another thing that dies together; no place is given twice. */
-  placeFor(lifespan: Lifespan, scope: string | number): KeyPlace
+  placeFor(lifespan: Lifespan, scope: string | number): SealPlace
   /** The place of what belongs to an account: all of it dies with one key. */
-  accountPlace(userNumber: number): KeyPlace
+  accountPlace(userNumber: number): SealPlace
   /** `name` says whose value it is: what was sealed under one name opens under no other. */
-  seal(text: string, place: KeyPlace, name: string): Buffer
+  seal(text: string, place: SealPlace, name: string): Buffer
   /** The text; `null` if its key has been destroyed, or it is not what was sealed under this name. */
   open(sealed: Buffer, name: string): string | null
+  /** What was sealed, sealed under the newest keys; `null` if it need not or, its key being destroyed, cannot be. */
+  resealed(sealed: Buffer, name: string): Buffer | 'damaged' | null
+  /** Whether a seal is not of the newest keys. */
+  isOutdated(seal: Buffer): boolean
   /** The key at a place, 32 bytes; `null` if it was destroyed. For what is sealed piece by piece. */
-  keyAt(place: KeyPlace): Buffer | null
+  keyAt(place: SealPlace): Buffer | null
   /** Whether new values are sealed. */
   readonly isOn: boolean
 }
@@ -49,7 +52,7 @@ export interface Sealer {
 /** What a sealer needs of the keyring. */
 export interface SealerOptions {
   /** The keys that are alive now. */
-  readonly tree: () => KeyTree
+  readonly keys: () => LivingKeys
   /** A chunk that nobody was given. Throws when there is none at hand. */
   readonly takeChunk: () => number
   readonly now: () => number
@@ -85,7 +88,7 @@ export function passedBucket(nowTs: number): number {
   return Math.floor(nowTs / hourMs)
 }
 
-export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptions): Sealer {
+export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptions): Sealer {
   const vectors = new Vectors(random)
   const chunks = new Map<string | number, { next: number; end: number }>()
   const nextLeaf = (scope: string | number): number => {
@@ -99,16 +102,17 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
     if (chunk.next >= chunk.end) chunks.delete(scope)
     return leaf
   }
-  return {
+  const sealer: Sealer = {
     isOn,
     placeFor(lifespan, scope) {
-      if (!isOn) return { bucket: keptBucket, leaf: 0 }
-      return { bucket: bucketFor(lifespan, now), leaf: nextLeaf(scope) }
+      const { generation } = keys()
+      if (!isOn) return { generation, bucket: keptBucket, leaf: 0 }
+      return { generation, bucket: bucketFor(lifespan, now), leaf: nextLeaf(scope) }
     },
-    accountPlace: userNumber => ({ bucket: accountBucket, leaf: userNumber }),
+    accountPlace: userNumber => ({ generation: keys().generation, bucket: accountBucket, leaf: userNumber }),
     seal(text, place, name) {
       if (!isOn) return Buffer.concat([Buffer.of(forms.plain), Buffer.from(text)])
-      const key = tree().keyAt(place)
+      const key = keyAt(keys(), place)
       // Only an account's key can have been destroyed before it was used: the account is being erased.
       if (!key) throw new Error('The key to seal with has been destroyed')
       const header = sealOf(place)
@@ -123,7 +127,7 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
     open(sealed, name) {
       if (sealed[0] === forms.plain) return sealed.toString('utf8', 1)
       const place = placeOf(sealed)
-      const key = place && tree().keyAt(place)
+      const key = place && keyAt(keys(), place)
       if (!key || sealed.length < sealBytes + ivBytes + tagBytes) return null
       try {
         const iv = sealed.subarray(sealBytes, sealBytes + ivBytes)
@@ -138,12 +142,24 @@ export function createSealer({ tree, takeChunk, now, random, isOn }: SealerOptio
         return null
       }
     },
-    keyAt: place => tree().keyAt(place),
+    resealed(sealed, name) {
+      const place = placeOf(sealed)
+      const { generation } = keys()
+      if (!place || place.generation === generation || !keyAt(keys(), place)) return null
+      const text = sealer.open(sealed, name)
+      return text === null ? 'damaged' : sealer.seal(text, { ...place, generation }, name)
+    },
+    isOutdated(seal) {
+      const place = placeOf(seal)
+      return place !== null && place.generation !== keys().generation
+    },
+    keyAt: place => keyAt(keys(), place),
   }
+  return sealer
 }
 
 /** What a sealed value begins with: where its key stands. */
-export function sealOf({ bucket, leaf }: KeyPlace): Buffer {
+export function sealOf({ generation, bucket, leaf }: SealPlace): Buffer {
   const header = Buffer.alloc(sealBytes)
   header[0] = forms.sealed
   header[1] = generation
@@ -153,9 +169,9 @@ export function sealOf({ bucket, leaf }: KeyPlace): Buffer {
 }
 
 /** Where the key of a sealed value stands; `null` for a value that is not sealed. */
-export function placeOf(sealed: Buffer): KeyPlace | null {
-  if (sealed.length < sealBytes || sealed[0] !== forms.sealed || sealed[1] !== generation) return null
-  return { bucket: sealed.readUIntBE(2, 3), leaf: sealed.readUIntBE(5, 5) }
+export function placeOf(sealed: Buffer): SealPlace | null {
+  if (sealed.length < sealBytes || sealed[0] !== forms.sealed) return null
+  return { generation: sealed.readUInt8(1), bucket: sealed.readUIntBE(2, 3), leaf: sealed.readUIntBE(5, 5) }
 }
 
 /** Initialisation vectors, drawn many at a time: each draw costs as much as sealing a short text. */

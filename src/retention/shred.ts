@@ -63,7 +63,7 @@ async function sealedAnew(ctx: Context, tx: Tx, survivors: readonly Survivor[]) 
     const { maxLifetime } = effectivePolicy(ctx.config.retention, roomId, stateOf, overrides.get(roomNumber) ?? null)
     const text = sealer.open(body, eventId)
     // Its key is gone, so there is nothing to seal: it has no bucket to wait for any more.
-    if (text === null) return { eventNumber, body, bucket: endingBucket({ bucket: keptBucket, leaf: 0 }) }
+    if (text === null) return { eventNumber, body, bucket: endingBucket({ bucket: keptBucket }) }
     const place =
       maxLifetime === null
         ? sealer.placeFor({ kind: 'kept' }, roomNumber)

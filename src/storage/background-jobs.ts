@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { type KeyPlace } from '../privacy/keyring/key-tree.ts'
+import { type SealPlace } from '../privacy/keyring/keyring.ts'
 import { kept, placeOf, type Sealer } from '../privacy/seal.ts'
 import { parseJson } from '../protocol/json-reader.ts'
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
@@ -24,7 +24,7 @@ export interface Job {
   /** Milliseconds since the epoch. */
   readonly createdTs: number
   /** Where the key of what is sealed of it stands; `null` if nothing of it is sealed. */
-  readonly place: KeyPlace | null
+  readonly place: SealPlace | null
 }
 
 /** What a job's request and progress are sealed under. */
@@ -32,7 +32,7 @@ export const jobSealName = (jobId: string, column: 'request' | 'progress'): stri
   `background_jobs ${jobId} ${column}`
 
 /** A place for all that is said of one job, of which each saying replaces the one before. */
-export function placeForJob(sealer: Sealer): KeyPlace {
+export function placeForJob(sealer: Sealer): SealPlace {
   return sealer.placeFor(kept, 'background_jobs')
 }
 
@@ -159,7 +159,7 @@ export async function noteProgress(
   tx: Tx,
   sealer: Sealer,
   { jobId }: Pick<Job, 'jobId'>,
-  place: KeyPlace,
+  place: SealPlace,
   progress: JsonObject,
 ): Promise<void> {
   const sealed = sealer.seal(JSON.stringify(progress), place, jobSealName(jobId, 'progress'))

@@ -140,6 +140,48 @@ export async function completeUpload(
   return result.numUpdatedRows === 1n
 }
 
+export async function countUploadedFiles(reader: Reader): Promise<number> {
+  const { count } = await reader
+    .selectFrom('media')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('file_name', 'is not', null)
+    .executeTakeFirstOrThrow()
+  return count
+}
+
+/** Up to `limit` uploads that have a file, in the order of their IDs, after one of them. */
+export async function uploadedFilesAfter(
+  reader: Reader,
+  after: string,
+  limit: number,
+): Promise<{ readonly mediaId: string; readonly fileName: string }[]> {
+  const rows = await reader
+    .selectFrom('media')
+    .select(['media_id', 'file_name'])
+    .where('media_id', '>', after)
+    .where('file_name', 'is not', null)
+    .orderBy('media_id')
+    .limit(limit)
+    .execute()
+  return rows.flatMap(row => (row.file_name === null ? [] : [{ mediaId: row.media_id, fileName: row.file_name }]))
+}
+
+/** Lets an upload have another file with the same content. */
+export async function replaceFile(tx: Tx, mediaId: string, file: { fileName: string; sha256: Buffer }): Promise<void> {
+  await tx
+    .updateTable('media')
+    .set({ file_name: file.fileName, sha256: file.sha256 })
+    .where('media_id', '=', mediaId)
+    .execute()
+}
+
+/** Forgets up to `limit` thumbnails, which are made anew when they are asked for. Returns the names of their files. */
+export async function deleteSomeThumbnails(tx: Tx, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ file_name: string }>`DELETE FROM media_thumbnails WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM media_thumbnails LIMIT ${limit})) RETURNING file_name`.execute(tx)
+  return rows.map(row => row.file_name)
+}
+
 /** What a thumbnail is made to: `crop` fills the size, `scale` fits into it. 0 × 0 is the size of the original. */
 export interface ThumbnailSize {
   readonly width: number

@@ -2,7 +2,7 @@ import { type KeyPlace } from '../privacy/keyring/key-tree.ts'
 import { keptBucket } from '../privacy/seal.ts'
 
 /** The bucket that a row notes with a sealed value: the hour in which its key dies; `null` if that has no end of its own. */
-export function endingBucket({ bucket }: KeyPlace): number | null {
+export function endingBucket({ bucket }: Pick<KeyPlace, 'bucket'>): number | null {
   return bucket === keptBucket ? null : bucket
 }
 

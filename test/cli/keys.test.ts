@@ -1,15 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { testDatabase, type TestDatabase } from '../harness/database.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { Caller, path, register } from '../harness/people.ts'
 import { sweep } from '../../src/retention/sweeper.ts'
+import { lethe as runLethe } from './run.ts'
 
-const main = join(dirname(fileURLToPath(import.meta.url)), '../../src/main.ts')
 const nothing = { places: [], throughBucket: null }
 
 let server: TestServer
@@ -24,22 +22,8 @@ afterEach(async () => {
   await rm(on.dataDir, { recursive: true, force: true })
 })
 
-interface Run {
-  readonly exit: number
-  readonly shown: string
-}
-
-/** Runs `lethe` over the server's own settings file, as another process. */
-function lethe(parameters: readonly string[], passphrase = 'correct horse battery'): Promise<Run> {
-  const folder = server.config.dataDir
-  const env = { PATH: process.env['PATH'], LETHE_KEYS_PASSPHRASE: passphrase }
-  const all = [main, ...parameters, '--config', join(folder, 'lethe.yaml')]
-  return new Promise(resolve => {
-    const child = execFile(process.execPath, all, { env, cwd: folder, timeout: 60_000 }, (_error, stdout, stderr) => {
-      resolve({ exit: child.exitCode ?? -1, shown: stdout + stderr })
-    })
-  })
-}
+const lethe = (parameters: readonly string[], passphrase?: string) =>
+  runLethe(server.config.dataDir, parameters, passphrase)
 
 describe('lethe keys', () => {
   it('says where the keys are and what waits, beside a running server', async () => {

@@ -10,7 +10,7 @@ import { systemRandom } from '../../src/random.ts'
 import { openDatabase } from '../../src/storage/database.ts'
 import { createNumbers } from '../../src/storage/numbers.ts'
 import { openLog } from '../../src/storage/open-log.ts'
-import { testSealer, testTree } from './sealer.ts'
+import { testSealer, testKeys } from './sealer.ts'
 import { testDatabase, type TestDatabase } from './database.ts'
 import { TestClock } from './clock.ts'
 
@@ -51,13 +51,13 @@ export async function storageContext(shared?: TestDatabase): Promise<StorageCont
     log,
     numbers,
     keyring: {
-      get tree() {
-        return testTree
-      },
+      keys: testKeys,
       takeChunk: () => 0,
       destroy: refuse,
+      beginRotation: refuse,
+      endRotation: refuse,
       refresh: refuse,
-      status: () => ({ place: 'memory', nodes: testTree.size, serial: 0 }),
+      status: () => ({ place: 'memory', nodes: testKeys.tree.size, serial: 0 }),
     },
     signingKey: signingKeyFromSeed(randomBytes(32), 'ed25519:test'),
     mediaStore: { write: refuse, read: refuse, remove: refuse, sealOf: refuse },

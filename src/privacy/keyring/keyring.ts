@@ -25,8 +25,29 @@ export interface Keyring {
   readonly nextChunk: number
   /** The newest user number whose key was destroyed; a restored database must not hand it out again. */
   readonly lastErased: number
+  /** What new values are sealed under: 0 at first, one more after each rotation; 255 at most. */
+  readonly generation: number
   readonly tree: KeyTree
+  /** The keys before, while what is sealed under them is being sealed anew. */
+  readonly before: { readonly generation: number; readonly tree: KeyTree } | null
 }
+
+/** Where a value's key stands. */
+export interface SealPlace extends KeyPlace {
+  /** 0 … 255: of which keyring's keys it is one. */
+  readonly generation: number
+}
+
+/** What opens values: some of a keyring. */
+export type LivingKeys = Pick<Keyring, 'generation' | 'tree' | 'before'>
+
+/** The key at a place, 32 bytes; `null` if it has been destroyed. */
+export function keyAt({ generation, tree, before }: LivingKeys, place: SealPlace): Buffer | null {
+  if (place.generation === generation) return tree.keyAt(place)
+  return before && place.generation === before.generation ? before.tree.keyAt(place) : null
+}
+
+const lastGeneration = 255
 
 const magic = Buffer.from('LETHE KEYRING 1\n')
 const nodeBytes = 1 + 8 + 32
@@ -34,17 +55,52 @@ const nodeBytes = 1 + 8 + 32
 /** A keyring in which every key is alive. */
 export function newKeyring(serverName: string, random: Random): Keyring {
   const id = Buffer.from(random.bytes(16)).toString('hex')
-  return { id, serverName, serial: 0, nextChunk: 0, lastErased: 0, tree: KeyTree.from(random.bytes(32)) }
+  return {
+    id,
+    serverName,
+    serial: 0,
+    nextChunk: 0,
+    lastErased: 0,
+    generation: 0,
+    tree: KeyTree.from(random.bytes(32)),
+    before: null,
+  }
 }
 
 /** The bytes that it is kept as. They are the keys: whoever has them and the database reads everything. */
 export function encodeKeyring(keyring: Keyring): Buffer {
-  const header = Buffer.from(
-    `${JSON.stringify({ id: keyring.id, server_name: keyring.serverName, serial: keyring.serial, next_chunk: keyring.nextChunk, last_erased: keyring.lastErased })}\n`,
-  )
-  const nodes = [...keyring.tree.cover()].map(({ depth, prefix, key }) => Buffer.concat([Buffer.from([depth]), prefix, key])) // prettier-ignore
-  const body = Buffer.concat([magic, header, ...nodes])
+  const nodes = nodesOf(keyring.tree)
+  const { before } = keyring
+  const header: Header = {
+    id: keyring.id,
+    server_name: keyring.serverName,
+    serial: keyring.serial,
+    next_chunk: keyring.nextChunk,
+    last_erased: keyring.lastErased,
+    generation: keyring.generation,
+    nodes: nodes.length,
+    ...(before && { before: before.generation }),
+  }
+  const all = [...nodes, ...(before ? nodesOf(before.tree) : [])]
+  const body = Buffer.concat([magic, Buffer.from(`${JSON.stringify(header)}\n`), ...all])
   return Buffer.concat([body, sha256(body)])
+}
+
+/** What stands before the nodes: in front of those of the keys that are sealed under, then those before them. */
+interface Header {
+  readonly id: string
+  readonly server_name: string
+  readonly serial: number
+  readonly next_chunk: number
+  readonly last_erased: number
+  /** Keyrings that were written before there were rotations have none of these. */
+  readonly generation?: number
+  readonly nodes?: number
+  readonly before?: number
+}
+
+function nodesOf(tree: KeyTree): Buffer[] {
+  return [...tree.cover()].map(({ depth, prefix, key }) => Buffer.concat([Buffer.from([depth]), prefix, key]))
 }
 
 /** Throws `KeyringError` for bytes that are not a whole keyring. */
@@ -57,20 +113,18 @@ export function decodeKeyring(bytes: Buffer): Keyring {
     throw new KeyringError('It is damaged: its checksum does not hold.')
   }
   // The checksum holds, so it is what `encodeKeyring` wrote.
-  const header = JSON.parse(body.subarray(magic.length, headerEnd).toString()) as {
-    id: string
-    server_name: string
-    serial: number
-    next_chunk: number
-    last_erased: number
-  }
+  const header = JSON.parse(body.subarray(magic.length, headerEnd).toString()) as Header
+  const ownBytes = (header.nodes ?? nodes.length / nodeBytes) * nodeBytes
+  const treeIn = (bytes: Buffer) => KeyTree.fromCover(coverOf(bytes))
   return {
     id: header.id,
     serverName: header.server_name,
     serial: header.serial,
     nextChunk: header.next_chunk,
     lastErased: header.last_erased,
-    tree: KeyTree.fromCover(coverOf(nodes)),
+    generation: header.generation ?? 0,
+    tree: treeIn(nodes.subarray(0, ownBytes)),
+    before: header.before === undefined ? null : { generation: header.before, tree: treeIn(nodes.subarray(ownBytes)) },
   }
 }
 
@@ -86,15 +140,42 @@ function sha256(bytes: Buffer): Buffer {
 
 /** What is to be destroyed for good. */
 export interface Destruction {
-  readonly places: readonly KeyPlace[]
+  readonly places: readonly SealPlace[]
   /** All buckets up to and including this one; `null`: none. */
   readonly throughBucket: number | null
 }
 
-/** The keyring without these keys. Changes the tree that it was given. */
+/** The keyring without these keys. Changes the trees that it was given. */
 export function withoutKeys(keyring: Keyring, { places, throughBucket }: Destruction): Keyring {
-  if (throughBucket !== null) keyring.tree.destroyThrough(throughBucket)
-  for (const place of places) keyring.tree.destroy(place)
+  const { generation, tree, before } = keyring
+  for (const each of [tree, before?.tree]) if (throughBucket !== null) each?.destroyThrough(throughBucket)
+  for (const place of places) {
+    // An account has one key in each of them.
+    const isAccount = place.bucket === accountBucket
+    if (isAccount || place.generation === generation) tree.destroy(place)
+    if (isAccount || place.generation === before?.generation) before?.tree.destroy(place)
+  }
   const erased = places.filter(({ bucket }) => bucket === accountBucket).map(({ leaf }) => leaf)
   return { ...keyring, lastErased: Math.max(keyring.lastErased, ...erased) }
+}
+
+/**
+ * The keyring with new keys to seal under, in which those of erased accounts are destroyed as before; the ones until now open
+ * what they sealed, until `withoutBefore`. One whose rotation has not ended is returned as it is.
+ */
+export function rotated(keyring: Keyring, random: Random): Keyring {
+  if (keyring.before) return keyring
+  if (keyring.generation === lastGeneration) throw new KeyringError(`It has been rotated ${lastGeneration} times, which is as often as it can be.`) // prettier-ignore
+  const tree = KeyTree.from(random.bytes(32))
+  for (let leaf = 0; leaf <= keyring.lastErased; leaf++) {
+    const account = { bucket: accountBucket, leaf }
+    if (!keyring.tree.keyAt(account)) tree.destroy(account)
+  }
+  const { generation } = keyring
+  return { ...keyring, generation: generation + 1, tree, before: { generation, tree: keyring.tree } }
+}
+
+/** The keyring without the keys from before its rotation: what is still sealed under them can never be opened again. */
+export function withoutBefore(keyring: Keyring): Keyring {
+  return { ...keyring, before: null }
 }

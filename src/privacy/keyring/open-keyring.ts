@@ -3,9 +3,9 @@ import { describeError, type Logger } from '../../log.ts'
 import { type Random } from '../../random.ts'
 import { type Database, transaction, type Tx } from '../../storage/database.ts'
 import { lockKeyring, noteKeyring, skipUserNumbers } from '../../storage/keyring-row.ts'
-import { type KeyTree } from './key-tree.ts'
 import {
-  decodeKeyring, type Destruction, encodeKeyring, type Keyring, KeyringError, newKeyring, withoutKeys,
+  decodeKeyring, type Destruction, encodeKeyring, type Keyring, KeyringError, type LivingKeys, newKeyring, rotated,
+  withoutBefore, withoutKeys,
 } from './keyring.ts' // prettier-ignore
 import { type KeyringStore } from './store.ts'
 
@@ -15,11 +15,15 @@ const blockSize = 4_096
 /** The keyring of a running server. */
 export interface OpenKeyring {
   /** The keys that are alive, as this process knows. */
-  readonly tree: KeyTree
+  readonly keys: LivingKeys
   /** A chunk that nobody was given. Throws 503 when the store has not handed out new ones yet. */
   takeChunk(): number
   /** Destroys keys for good; when it resolves, no copy of the database can be opened with them. Throws `KeyringError`. */
   destroy(destruction: Destruction): Promise<void>
+  /** Makes new keys to seal under, unless a rotation has begun already. No other process may have the keyring open. */
+  beginRotation(): Promise<void>
+  /** Destroys the keys from before the rotation, all of them. */
+  endRotation(): Promise<void>
   /** Learns what other processes destroyed. */
   refresh(): Promise<void>
   /** For the operator: where it is, how large, how often it was written. */
@@ -40,7 +44,7 @@ export interface KeyringOptions {
  * would seal or destroy could not be made good.
  */
 export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring> {
-  const { db, store, logger } = options
+  const { db, store, logger, random } = options
   let keyring: Keyring
   let block = { next: 0, end: 0 }
   let refilling: Promise<void> | null = null
@@ -65,8 +69,8 @@ export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring>
   await refill()
 
   return {
-    get tree() {
-      return keyring.tree
+    get keys() {
+      return keyring
     },
     takeChunk() {
       if (block.end - block.next <= blockSize / 2) {
@@ -81,6 +85,12 @@ export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring>
     },
     async destroy(destruction) {
       keyring = await change(current => withoutKeys(current, destruction))
+    },
+    async beginRotation() {
+      keyring = await change(current => rotated(current, random))
+    },
+    async endRotation() {
+      keyring = await change(withoutBefore)
     },
     async refresh() {
       const bytes = await store.read()
