@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import { databaseUrl } from './config/database-url.ts'
 import { childSchema, configJsonSchema, keysOf, type JsonSchema } from './config/json-schema.ts'
 import { problemsOf, type Problem } from './config/problems.ts'
 import { settings, type Settings } from './config/schema.ts'
@@ -9,7 +10,7 @@ export { configJsonSchema } from './config/json-schema.ts'
 export { type Problem } from './config/problems.ts'
 
 /** The settings of a running server: complete, checked, in camelCase and frozen. Durations are milliseconds, `dataDir`,
- *  `media.store.path` and `sealing.keyring.path` absolute; what is not set and has no default is null. What each means stands in config/schema.ts. */
+ *  `media.store.path` and `sealing.keyring.path` absolute; `database.url` is also made of its parts; what is not set and has no default is null. What each means stands in config/schema.ts. */
 export type Config = Omit<Settings, 'media' | 'sealing'> & {
   readonly media: Omit<Settings['media'], 'store'> & { readonly store: { readonly path: string } }
   readonly sealing: Omit<Settings['sealing'], 'keyring'> & {
@@ -45,10 +46,18 @@ export function loadConfig(
   const config: Config = {
     ...values,
     dataDir,
+    database: resolvedDatabase(values.database, folder),
     media: { ...values.media, store: { path } },
     sealing: { ...values.sealing, keyring: { ...keyring, path: keyringPath } },
   }
   return { ok: true, config: deepFreeze(config), warnings: sources.warnings }
+}
+
+/** A database that was given in parts has its URL too. */
+function resolvedDatabase(database: Settings['database'], folder: string): Settings['database'] {
+  const { host } = database
+  const caFile = database.caFile === null ? null : resolve(folder, database.caFile)
+  return { ...database, caFile, url: host === null ? database.url : databaseUrl({ ...database, host, caFile }) }
 }
 
 function deepFreeze<T>(value: T): T {
@@ -61,7 +70,10 @@ const MASK = '***'
 
 /** The settings as they would stand in a file, defaults included, with every secret masked: fit to be shown. */
 export function maskedConfig(config: Config): Readonly<Record<string, unknown>> {
-  return mask(config, configJsonSchema()) as Readonly<Record<string, unknown>> // The root of the schema is a section.
+  // The URL that was made of the parts is not another setting.
+  const { database } = config
+  const asSet = database.host === null ? config : { ...config, database: { ...database, url: null } }
+  return mask(asSet, configJsonSchema()) as Readonly<Record<string, unknown>> // The root of the schema is a section.
 }
 
 function mask(value: unknown, schema: JsonSchema): unknown {

@@ -24,7 +24,7 @@ import { createSealer } from './privacy/seal.ts'
 import { type Random, systemRandom } from './random.ts'
 import { noRemote } from './remote.ts'
 import { addSweepMetrics } from './retention/metrics.ts'
-import { loadSigningKey } from './signing-key.ts'
+import { loadSigningKey, parseSigningKey } from './signing-key.ts'
 import { type Connection } from './storage/client.ts'
 import { type Database, DatabaseError, openDatabase } from './storage/database.ts'
 import {
@@ -199,7 +199,10 @@ async function makeContext(
   undo.add('database', () => db.close())
   await prepare(db)
   await claim(db, config)
-  const signingKey = await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
+  const signingKey =
+    config.signingKey === null
+      ? await loadSigningKey(config.dataDir, random, () => hasEvents(db.kysely))
+      : parseSigningKey(config.signingKey, 'signing_key')
   const keyring = await openKeyring({
     db,
     store: keyringStoreOf(config, random),

@@ -34,8 +34,7 @@ export async function loadSigningKey(
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   // Written under another name and then linked, so that the file is whole or absent, and of two processes one wins.
   const draft = `${path}.${process.pid}`
-  const line = `${algorithm} a_${random.letters(6)} ${encodeBase64(random.bytes(32))}\n`
-  await writeFile(draft, line, { mode: 0o600, flag: 'w', flush: true })
+  await writeFile(draft, newSigningKeyLine(random), { mode: 0o600, flag: 'w', flush: true })
   try {
     await link(draft, path)
   } catch (error) {
@@ -58,10 +57,20 @@ async function readKeyFile(path: string): Promise<SigningKey | null> {
   }
   // Whoever can read the key can speak for the server.
   if (((await stat(path)).mode & 0o077) !== 0) await chmod(path, 0o600)
+  return parseSigningKey(text, path)
+}
+
+/** A new key, as the line of its file. */
+export function newSigningKeyLine(random: Random): string {
+  return `${algorithm} a_${random.letters(6)} ${encodeBase64(random.bytes(32))}\n`
+}
+
+/** The key of a line `ed25519 <name> <seed>`; `place` is what the `SigningKeyError` names when it is none. */
+export function parseSigningKey(text: string, place: string): SigningKey {
   const [kind, name, seed, ...rest] = text.trim().split(/\s+/)
   const bytes = seed === undefined ? null : decodeBase64(seed)
   if (kind !== algorithm || name === undefined || !/^\w+$/.test(name) || bytes?.length !== 32 || rest.length > 0) {
-    throw new SigningKeyError(`${path} does not hold one line "ed25519 <name> <seed>"`)
+    throw new SigningKeyError(`${place} does not hold one line "ed25519 <name> <seed>"`)
   }
   return signingKeyFromSeed(bytes, `${algorithm}:${name}`)
 }

@@ -11,6 +11,7 @@ import { keyringStoreOf } from '../privacy/keyring/open-store.ts'
 import { passedBucket, placeOf } from '../privacy/seal.ts'
 import { systemRandom } from '../random.ts'
 import { withDatabase } from '../server.ts'
+import { newSigningKeyLine } from '../signing-key.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { type Database, transaction } from '../storage/database.ts'
 import { countDeadSeals, deadSeals, keyringRow, lockKeyring, noteKeyring, skipUserNumbers } from '../storage/keyring-row.ts' // prettier-ignore
@@ -38,6 +39,12 @@ export async function withKeys(
     process.stderr.write(`${text}\n`)
     return exits.failed
   }
+}
+
+/** A signing key that nobody else has, in the form that the setting `signing_key` takes. */
+export function newSigningKey(options: CommonOptions): number {
+  const line = newSigningKeyLine(systemRandom).trimEnd()
+  return show({ json: { signing_key: line }, lines: [line] }, options)
 }
 
 /** Where the keyring is, how large it is, and what waits to be destroyed. */

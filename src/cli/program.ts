@@ -6,7 +6,8 @@ import { version } from '../version.ts'
 import { type CommonOptions, exits, withConfig, withContext } from './command.ts'
 import { doctor } from './doctor.ts'
 import { createInvite, listInvites, revokeInvite } from './invites.ts'
-import { backUpKeys, type KeysOptions, keysStatus, restoreKeys, withKeys } from './keys.ts'
+import { backUpKeys, type KeysOptions, keysStatus, newSigningKey, restoreKeys, withKeys } from './keys.ts'
+import { createKubernetesSecrets, type KubernetesOptions, SERVICE_ACCOUNT } from './kubernetes.ts'
 import { migrateCommand } from './migrate.ts'
 import { rotateServerKeys } from './rotate-keys.ts'
 import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
@@ -53,6 +54,7 @@ export function program(set: Set): Command {
   addInvites(lethe, set)
   addRooms(lethe, set)
   addKeys(lethe, set)
+  addKubernetes(lethe, set)
   return lethe
 }
 
@@ -152,6 +154,9 @@ function addRooms(lethe: Command, set: Set): void {
 
 function addKeys(lethe: Command, set: Set): void {
   const keys = group(lethe, 'keys', 'the keys that open the database')
+  common(keys, 'new-signing-key', 'draw a signing key and show it, for the setting signing_key').action(
+    (options: CommonOptions) => set(Promise.resolve(newSigningKey(options))),
+  )
   common(keys, 'status', 'say where they are, and what waits to be destroyed').action((options: KeysOptions) =>
     set(withKeys(options, keysStatus)),
   )
@@ -169,6 +174,19 @@ function addKeys(lethe: Command, set: Set): void {
     .action((file: string, options: KeysOptions) =>
       set(withKeys(options, (config, db) => restoreKeys(config, db, file, options))),
     )
+}
+
+function addKubernetes(lethe: Command, set: Set): void {
+  const kubernetes = group(lethe, 'kubernetes', 'for the Helm chart')
+  common(
+    kubernetes,
+    'create-secrets',
+    'make Secrets through the API of the cluster that this runs in, unless they are there',
+  )
+    .option('--signing-key <secret>', 'one with a new signing key, as signing.key')
+    .option('--password <secret>', 'one with a random password, as password')
+    .option('--service-account <folder>', 'token, certificate and namespace', SERVICE_ACCOUNT)
+    .action((options: KubernetesOptions) => set(createKubernetesSecrets(options)))
 }
 
 /** A server in a folder of its own, which goes with it. */

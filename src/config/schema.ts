@@ -101,20 +101,58 @@ export const settings = section({
     .min(1)
     .default('./lethe-data')
     .describe('The folder for keys, media and the embedded database. Relative to the working directory.'),
-  database: section({
-    url: z
-      .string()
-      .refine(text => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol), {
-        message: 'must be a URL such as postgres://user:password@host:5432/lethe',
-      })
-      .nullable()
-      .default(null)
-      .meta({
-        writeOnly: true,
-        description: 'A PostgreSQL (14 or later) of your own. By default an embedded one runs.',
-      }),
-    pool_size: z.int().min(2).max(500).default(20).describe('Connections that one process may open.'),
-  }).prefault({}),
+  database: section(
+    {
+      url: z
+        .string()
+        .refine(text => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol), {
+          message: 'must be a URL such as postgres://user:password@host:5432/lethe',
+        })
+        .nullable()
+        .default(null)
+        .meta({
+          writeOnly: true,
+          description: 'A PostgreSQL (15 or later) of your own. By default an embedded one runs.',
+        }),
+      host: z
+        .string()
+        .regex(/^(?:\/[^\0]+|[\w.:-]+)$/, 'must be a host name, an address, or the folder of a Unix socket')
+        .nullable()
+        .default(null)
+        .describe('In place of the URL: where it is. With it go the port, the name, the user and the password.'),
+      port: port.default(5432).describe('Where there is a host: its port.'),
+      name: z
+        .string()
+        .regex(/^[\w.-]+$/, 'must be the name of a database: letters, digits, _ . -')
+        .default('lethe')
+        .describe('Where there is a host: the name of the database.'),
+      user: z.string().min(1).default('lethe').describe('Where there is a host: the role.'),
+      password: secret().nullable().default(null).describe('Where there is a host: the password of the role.'),
+      tls: z
+        .enum(['off', 'unverified', 'verified'])
+        .default('off')
+        .describe('Where there is a host: whether to use TLS, and to check who answers.'),
+      ca_file: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe('The authorities (PEM) that verified TLS trusts, in place of the well-known ones.'),
+      pool_size: z.int().min(2).max(500).default(20).describe('Connections that one process may open.'),
+    },
+    ({ url, host, ca_file: caFile, tls }) => {
+      if (url && host) return { key: 'host', message: 'and database.url cannot both be set' }
+      if (caFile && tls !== 'verified') return { key: 'ca_file', message: 'needs database.tls: verified' }
+      return null
+    },
+  ).prefault({}),
+  signing_key: secret()
+    .regex(/^ed25519 \w+ [A-Za-z0-9+/]{43}=?\s*$/, 'must be one line "ed25519 <name> <seed>"')
+    .nullable()
+    .default(null)
+    .describe(
+      'The key that signs events, for keeping it in a secret. By default signing.key in data_dir, made when new.',
+    ),
   listen: section(listener('127.0.0.1', 8008)).prefault({}),
   metrics: section({
     enabled: z.boolean().default(true).describe('Whether to answer /metrics for Prometheus.'),

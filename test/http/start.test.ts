@@ -33,6 +33,15 @@ describe('a server that starts again', () => {
     await second.close()
   })
 
+  it('signs with the key of its settings, and writes none then', async () => {
+    const line = `ed25519 a_given ${Buffer.alloc(32, 7).toString('base64')}`
+    const server = await startTestServer({ settings: { signing_key: line } })
+    expect(server.ctx.signingKey).toMatchObject({ keyId: 'ed25519:a_given' })
+    await register(server)
+    await expect(stat(join(server.config.dataDir, 'signing.key'))).rejects.toThrow('ENOENT')
+    await server.close()
+  })
+
   it('may not get another name', async () => {
     const server = await startTestServer()
     const config = { ...server.config, serverName: 'other.test' as typeof server.config.serverName }

@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { parse, stringify } from 'yaml'
 import { type Config, configJsonSchema, loadConfig, maskedConfig, type Problem } from '../../src/config.ts'
 import { defaultLimits } from '../../src/limiter.ts'
@@ -242,6 +243,46 @@ describe('wrong settings', () => {
     const loaded = load({ LETHE_LISTEN__PORT: 'hunter2', LETHE_LOG__LEVEL: 'hunter2', LETHE_SERVER_NAME: 'hunter 2' })
     expect(loaded.ok).toBe(false)
     expect(JSON.stringify(loaded)).not.toContain('hunter')
+  })
+})
+
+describe('a database that is given in parts', () => {
+  const parts = { LETHE_DATABASE__HOST: 'db.example.org', LETHE_DATABASE__PASSWORD: 'a:b@c/d%e?f #é' }
+
+  it('becomes the URL that node-pg reads the same parts from', () => {
+    const { url } = good({ ...parts, LETHE_DATABASE__USER: 'le@the', LETHE_DATABASE__NAME: 'le-the_2', LETHE_DATABASE__PORT: '6432' }).database // prettier-ignore
+    const { host, port, user, password, database } = new pg.Client({ connectionString: url ?? '' })
+    expect({ host, port, user, password, database }).toEqual({
+      host: 'db.example.org',
+      port: 6432,
+      user: 'le@the',
+      password: parts.LETHE_DATABASE__PASSWORD,
+      database: 'le-the_2',
+    })
+  })
+
+  it('may be at an IPv6 address or in the folder of a socket', () => {
+    const hostOf = (host: string) => new pg.Client({ connectionString: good({ LETHE_DATABASE__HOST: host }).database.url ?? '' }).host // prettier-ignore
+    expect(hostOf('/run/postgresql')).toBe('/run/postgresql')
+    expect(hostOf('::1')).toBe('::1')
+  })
+
+  it('has the password in a file of its own', async () => {
+    const path = await file('hunter2\n', 'password')
+    await chmod(path, 0o600)
+    const { url } = good({ LETHE_DATABASE__HOST: 'db', LETHE_DATABASE__PASSWORD_FILE: path }).database
+    expect(url).toBe('postgres://lethe:hunter2@db:5432/lethe?sslmode=disable')
+  })
+
+  it('is refused beside a URL, and so are authorities that nobody asks', () => {
+    const url = 'postgres://lethe@db/lethe'
+    expect(bad({ ...parts, LETHE_DATABASE__URL: url })['database.host']?.message).toBe('and database.url cannot both be set') // prettier-ignore
+    expect(bad({ ...parts, LETHE_DATABASE__CA_FILE: 'ca.pem' })['database.ca_file']?.message).toBe('needs database.tls: verified') // prettier-ignore
+  })
+
+  it('is shown as it was set, without the password', () => {
+    const dump = maskedConfig(good(parts))
+    expect(dump).toMatchObject({ database: { url: null, host: 'db.example.org', password: '***' } })
   })
 })
 
