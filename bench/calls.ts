@@ -21,6 +21,16 @@ export function sendMessage(person: Person, roomId: string, transactionId: strin
   }
 }
 
+/** https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey (no state key) */
+export function setState(person: Person, roomId: string, type: string, content: JsonObject): Call {
+  return {
+    method: 'PUT',
+    path: `${client}/rooms/${encodeURIComponent(roomId)}/state/${type}/`,
+    token: person.token,
+    body: JSON.stringify(content),
+  }
+}
+
 /** A room that is not listed. In private ones the server may insist on encryption: plain messages go to public ones.
  *  https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom */
 export function createRoom(person: Person, preset: 'private_chat' | 'public_chat'): Call {
@@ -55,9 +65,9 @@ export function sync(person: Person, query: SyncQuery): Call {
   }
 }
 
-/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages (backwards, 100 events) */
-export function olderMessages(person: Person, roomId: string, from: string | null): Call {
-  const parameters = new URLSearchParams({ dir: 'b', limit: '100' })
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages (backwards) */
+export function olderMessages(person: Person, roomId: string, from: string | null, limit = 100): Call {
+  const parameters = new URLSearchParams({ dir: 'b', limit: String(limit) })
   if (from !== null) parameters.set('from', from)
   return {
     method: 'GET',

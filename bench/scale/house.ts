@@ -8,6 +8,7 @@ import { Connection, type Answer, type Call } from '../connection.ts'
 import { ScenarioError } from '../errors.ts'
 import { inParallel } from '../load.ts'
 import { personOf, register } from '../register.ts'
+import { type KeptHouse } from './kept-house.ts'
 
 /** Messages that one append carries while the database is filled. */
 const messagesPerAppend = 25
@@ -17,13 +18,17 @@ const membersPerAppend = 50
 /** A server with people and rooms in it, whose database can be made large quickly. */
 export class House {
   readonly server: Pick<RunningServer, 'ctx' | 'url'>
+  /** The rooms that share the messages. */
   readonly rooms: RoomId[] = []
   readonly #connection: Connection
+  /** Begins every name of this run, so that a database that was kept has none of them yet. */
+  readonly #run = Date.now().toString(36)
   #serial = 0
 
-  constructor(server: Pick<RunningServer, 'ctx' | 'url'>) {
+  constructor(server: Pick<RunningServer, 'ctx' | 'url'>, kept: Pick<KeptHouse, 'rooms'> | null = null) {
     this.server = server
     this.#connection = new Connection(server.url)
+    if (kept) this.rooms.push(...kept.rooms)
   }
 
   close(): Promise<void> {
@@ -33,7 +38,7 @@ export class House {
   /** A name that nothing else has. */
   uniqueName(): string {
     this.#serial += 1
-    return `scale-${this.#serial}`
+    return `scale-${this.#run}-${this.#serial}`
   }
 
   /** Sends one request. Throws `ScenarioError` unless it succeeds. */
@@ -88,7 +93,7 @@ export class House {
         }
       })
       done += messagesPerAppend
-      if (done % 100_000 < messagesPerAppend) progress(done)
+      progress(done)
     })
   }
 
@@ -96,16 +101,20 @@ export class House {
   async crowd(roomId: RoomId, count: number): Promise<void> {
     const { ctx } = this.server
     for (let first = 0; first < count; first += membersPerAppend) {
-      const names = Array.from({ length: Math.min(membersPerAppend, count - first) }, () => this.uniqueName())
+      // They have the grammar of a user ID by construction.
+      const userIds = Array.from(
+        { length: Math.min(membersPerAppend, count - first) },
+        () => `@${this.uniqueName()}:${ctx.serverName}` as UserId,
+      )
+      // All at once: one after another, each would be a transaction of its own.
+      await Promise.all([ctx.numbers.users(userIds), ctx.numbers.stateKeys(userIds)])
       await append(ctx, roomId, async room => {
-        for (const name of names) {
-          // It has the grammar of a user ID by construction.
-          const userId = `@${name}:${ctx.serverName}` as UserId
+        for (const userId of userIds) {
           await room.add({
             sender: userId,
             type: 'm.room.member',
             stateKey: userId,
-            content: { membership: 'join', displayname: name },
+            content: { membership: 'join', displayname: userId.slice(1, 20) },
           })
         }
       })
