@@ -37,7 +37,7 @@ export class RoomHead {
   readonly underWay = new Set<number>()
   /** The memory that the head takes, as estimated by `memoryOf`. */
   sizeBytes = headOverheadBytes
-  #joined: number | null = null
+  #joined = 0
 
   constructor(loaded: LoadedHead) {
     this.facts = loaded.facts
@@ -96,7 +96,6 @@ export class RoomHead {
 
   /** How many users have joined. */
   get joinedCount(): number {
-    this.#joined ??= this.members('join').length
     return this.#joined
   }
 
@@ -110,8 +109,13 @@ export class RoomHead {
     if (before?.event !== stored?.event) this.sizeBytes += sizeOf(stored) - sizeOf(before)
     if (stored) this.state.set(type, stateKey, stored)
     else this.state.delete(type, stateKey)
-    if (type === 'm.room.member') this.#joined = null
+    // Counted as it changes: a large room would be counted anew after every join.
+    if (type === 'm.room.member') this.#joined += Number(isJoin(stored)) - Number(isJoin(before))
   }
+}
+
+function isJoin(stored: StoredEvent | null | undefined): boolean {
+  return membershipIn(stored?.event.content) === 'join'
 }
 
 function sizeOf(stored: StoredEvent | null | undefined): number {

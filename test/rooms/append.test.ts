@@ -61,6 +61,28 @@ describe('the door to a room', () => {
     }
   })
 
+  it('counts those who have joined as they come, change and go', async () => {
+    const { ctx } = server
+    const roomId = await publicRoom(version12)
+    const counts: (readonly [number | undefined, number | undefined])[] = []
+    for (const content of [
+      { membership: 'join' },
+      { membership: 'join', displayname: 'Bob' },
+      { membership: 'leave' },
+      { membership: 'join' },
+    ]) {
+      // prettier-ignore
+      await append(ctx, roomId, async room => {
+        await room.add({ sender: bob, type: 'm.room.member', stateKey: bob, content })
+      })
+      const head = await roomHead(ctx, roomId)
+      counts.push([head?.joinedCount, head?.members('join').length])
+    }
+    expect(counts).toEqual([[2, 2], [2, 2], [1, 1], [2, 2]]) // prettier-ignore
+    const loaded = await loadHead(ctx.db, ctx.numbers, roomId)
+    expect(loaded && new RoomHead(loaded).joinedCount).toBe(2)
+  })
+
   it('refuses what the rules refuse and leaves the room as it was', async () => {
     const { ctx } = server
     const roomId = await publicRoom(version12)
