@@ -67,13 +67,19 @@ export function jsonReply(status: number, body: JsonObject): Reply {
   return new Reply(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } })
 }
 
+/** When nobody waits for a request's answer any more: the client has gone away, or the server drains. */
+export interface RequestEnd {
+  readonly isOver: boolean
+  /** Calls the listener once when it is over, at once if it is already. Returns how to take it back. */
+  listen(listener: () => void): () => void
+}
+
 export interface RequestFacts<A extends Auth, P, Q, B> {
   readonly caller: Callers[A]
   readonly params: P
   readonly query: Q
   readonly body: B
-  /** Aborted when the client goes away or the server drains. */
-  readonly signal: AbortSignal
+  readonly end: RequestEnd
   /** A key for rate limits that stands for the caller's network address for a day; it is not the address. */
   readonly addressKey: string
   /** For pages. The APIs know no cookies. */

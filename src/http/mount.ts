@@ -14,6 +14,7 @@ import { type Endpoint } from './endpoint.ts'
 import { PathTrie } from './hot-path.ts'
 import { createRequestMetrics, type RequestMetrics } from './metrics.ts'
 import { logAnswer, mountedEndpoint, type MountedEndpoint, type Pipeline, serve } from './pipeline.ts'
+import { RequestEnds } from './request-end.ts'
 import { buildRouter, createApplication, type RoutedPath } from './router.ts'
 import { splitTarget } from './target.ts'
 
@@ -24,6 +25,7 @@ export const headersTimeoutMs = 15_000
 export const requestTimeoutMs = 600_000
 /** Longer than proxies keep theirs (60 s), so that none sends a request into a connection that is being closed. */
 export const keepAliveTimeoutMs = 65_000
+/** Where the settings say nothing else; the listener for administrators has this. */
 export const defaultConnectionLimit = 2_000
 
 export interface HttpOptions {
@@ -65,6 +67,7 @@ export function createHttpServer(
     ctx,
     authenticators,
     addressKey: createAddressKeys(ctx.clock, ctx.random, options.trustedProxies ?? []),
+    ends: new RequestEnds(ctx.shutdown),
     translateError: options.translateError ?? (() => null),
     recordAdminUse: options.recordAdminUse,
   }

@@ -8,7 +8,8 @@ import { type Answer, answerOf, refusalOf, writeAnswer } from './answer.ts'
 import { type Authenticators, type Credentials, type RecordAdminUse } from './authenticate-port.ts'
 import { allowBody, parseBody, readBody, RequestAborted, watchUpload } from './body.ts'
 import { isApiPath } from './cors.ts'
-import { type Browser, type Callers, type Endpoint, type RequestFacts, type User } from './endpoint.ts'
+import { type Browser, type Callers, type Endpoint, type RequestEnd, type RequestFacts, type User } from './endpoint.ts'
+import { type RequestEnds } from './request-end.ts'
 import { parseQuery, type Query, type Target } from './target.ts'
 
 /** What every request of a server needs. */
@@ -16,6 +17,7 @@ export interface Pipeline {
   readonly ctx: Context
   readonly authenticators: Authenticators
   readonly addressKey: (request: IncomingMessage) => string
+  readonly ends: RequestEnds
   /** Turns an error of the layers below into the refusal that it means (the database is away: 503), or `null`. */
   readonly translateError: (error: unknown) => MatrixError | null
   /** Writes down that an administrator used an endpoint; absent where no endpoint is theirs. */
@@ -249,7 +251,7 @@ class Facts implements RequestFacts<Endpoint['auth'], Record<string, unknown>, R
   readonly #server: Pipeline
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  #signal: AbortSignal | null = null
+  #end: RequestEnd | null = null
 
   constructor(server: Pipeline, request: IncomingMessage, response: ServerResponse, caller: Callers[Endpoint['auth']]) {
     this.caller = caller
@@ -258,9 +260,9 @@ class Facts implements RequestFacts<Endpoint['auth'], Record<string, unknown>, R
     this.#response = response
   }
 
-  get signal(): AbortSignal {
-    this.#signal ??= endOf(this.#response, this.#server.ctx.shutdown)
-    return this.#signal
+  get end(): RequestEnd {
+    this.#end ??= this.#server.ends.of(this.#response)
+    return this.#end
   }
 
   get addressKey(): string {
@@ -293,17 +295,4 @@ function cookieOf(header: string, name: string): string | null {
     if (key === name) return value ?? null
   }
   return null
-}
-
-/** Aborted when the connection closes or the server drains. */
-function endOf(response: ServerResponse, shutdown: AbortSignal): AbortSignal {
-  const controller = new AbortController()
-  const abort = () => controller.abort()
-  if (response.destroyed || shutdown.aborted) abort()
-  shutdown.addEventListener('abort', abort, { once: true })
-  response.once('close', () => {
-    shutdown.removeEventListener('abort', abort)
-    abort()
-  })
-  return controller.signal
 }

@@ -1,3 +1,4 @@
+import { type RequestEnd } from '../http/endpoint.ts'
 import { type Context, perServer } from '../context.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 
@@ -20,22 +21,22 @@ export function announceArrival(ctx: Context, mediaId: MediaId): void {
 
 /**
  * Waits for an upload: calls `look` now, and again whenever there may be news, until it returns something else than `null`.
- * `null` after `timeoutMs`, when `signal` aborts, or at once when too many wait already.
+ * `null` after `timeoutMs`, when the request ends, or at once when too many wait already.
  */
 export async function awaitArrival<T>(
   ctx: Context,
   mediaId: MediaId,
   timeoutMs: number,
-  signal: AbortSignal,
+  end: RequestEnd,
   look: () => Promise<T | null>,
 ): Promise<T | null> {
   const waiters = waitersOf(ctx)
   const deadline = ctx.clock.monotonic() + timeoutMs
   for (;;) {
     const leftMs = deadline - ctx.clock.monotonic()
-    const mayWait = leftMs > 0 && !signal.aborted && waiters.count < waiterLimit
+    const mayWait = leftMs > 0 && !end.isOver && waiters.count < waiterLimit
     // Interest is registered before looking, so that an upload that arrives in between is not missed.
-    const news = mayWait ? listen(ctx, waiters, mediaId, Math.min(leftMs, pollIntervalMs), signal) : null
+    const news = mayWait ? listen(ctx, waiters, mediaId, Math.min(leftMs, pollIntervalMs), end) : null
     try {
       const found = await look()
       if (found !== null || news === null) return found
@@ -46,12 +47,12 @@ export async function awaitArrival<T>(
   }
 }
 
-/** `promise` resolves when the upload is announced, after `delayMs`, or when `signal` aborts. */
-function listen(ctx: Context, waiters: Waiters, mediaId: MediaId, delayMs: number, signal: AbortSignal) {
+/** `promise` resolves when the upload is announced, after `delayMs`, or when the request ends. */
+function listen(ctx: Context, waiters: Waiters, mediaId: MediaId, delayMs: number, end: RequestEnd) {
   const { promise, resolve } = Promise.withResolvers<void>()
   const wake = () => resolve()
   const timer = ctx.clock.setTimeout(wake, delayMs)
-  signal.addEventListener('abort', wake, { once: true })
+  const ignoreEnd = end.listen(wake)
   const wakers = waiters.byMedia.get(mediaId) ?? new Set()
   waiters.byMedia.set(mediaId, wakers)
   wakers.add(wake)
@@ -60,7 +61,7 @@ function listen(ctx: Context, waiters: Waiters, mediaId: MediaId, delayMs: numbe
     promise,
     stop() {
       timer.clear()
-      signal.removeEventListener('abort', wake)
+      ignoreEnd()
       wakers.delete(wake)
       if (wakers.size === 0 && waiters.byMedia.get(mediaId) === wakers) waiters.byMedia.delete(mediaId)
       waiters.count -= 1

@@ -1,6 +1,7 @@
 import { type Readable } from 'node:stream'
 import { type Context } from '../context.ts'
 import { MatrixError, notFound } from '../errors.ts'
+import { type RequestEnd } from '../http/endpoint.ts'
 import { type ServerName } from '../protocol/identifiers.ts'
 import { type MediaId } from '../protocol/media-id.ts'
 import { type Media, mediaOf, type StoredFile } from '../storage/media.ts'
@@ -17,7 +18,7 @@ export interface MediaRequest {
   readonly serverName: ServerName
   readonly mediaId: MediaId
   readonly timeoutMs: number
-  readonly signal: AbortSignal
+  readonly end: RequestEnd
 }
 
 export type AvailableMedia = Media & { readonly file: NonNullable<Media['file']> }
@@ -39,9 +40,9 @@ const gone = (): MatrixError => notFound('No such media')
  */
 export async function findMedia(ctx: Context, request: MediaRequest): Promise<AvailableMedia> {
   if (request.serverName !== ctx.serverName) throw gone()
-  const { mediaId, signal } = request
+  const { mediaId, end } = request
   const timeoutMs = Math.min(request.timeoutMs, longestDownloadTimeoutMs)
-  const found = await awaitArrival(ctx, mediaId, timeoutMs, signal, async () => {
+  const found = await awaitArrival(ctx, mediaId, timeoutMs, end, async () => {
     const media = await mediaOf(ctx.db.kysely, ctx.numbers.sealer, mediaId)
     if (!media || media.isQuarantined || isVoid(ctx, media)) throw gone()
     return media.file && { ...media, file: media.file }

@@ -1,4 +1,5 @@
 import { type Clock } from '../clock.ts'
+import { type RequestEnd } from '../http/endpoint.ts'
 import { type DeviceId } from '../protocol/identifiers.ts'
 import { type KnownUser } from './known-users.ts'
 
@@ -6,7 +7,7 @@ import { type KnownUser } from './known-users.ts'
 export type Wake = 'news' | 'timeout' | 'ended'
 
 /** How many waiting syncs go on in one turn of the event loop; the rest let other work pass first. */
-const wokenAtOnce = 100
+const wokenAtOnce = 32
 
 /**
  * The interest of one /sync request, from before its first read until its answer. What happens while the answer is being
@@ -31,22 +32,21 @@ export class Waiter {
   }
 
   /** Waits for news since the last `wait` returned. */
-  async wait(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<Wake> {
-    if (signal.aborted) return 'ended'
+  async wait(clock: Clock, timeoutMs: number, end: RequestEnd): Promise<Wake> {
+    if (end.isOver) return 'ended'
     if (!this.#isWoken) {
       const { promise, resolve } = Promise.withResolvers<void>()
-      const finish = (): void => resolve()
       this.#resolve = resolve
       const timer = clock.setTimeout(resolve, timeoutMs)
-      signal.addEventListener('abort', finish, { once: true })
+      const ignoreEnd = end.listen(resolve)
       await promise
       timer.clear()
-      signal.removeEventListener('abort', finish)
+      ignoreEnd()
       this.#resolve = null
     }
     const woken = this.#isWoken
     this.#isWoken = false
-    if (signal.aborted) return 'ended'
+    if (end.isOver) return 'ended'
     return woken ? 'news' : 'timeout'
   }
 

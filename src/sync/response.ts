@@ -1,4 +1,5 @@
 import { type Context } from '../context.ts'
+import { type RequestEnd } from '../http/endpoint.ts'
 import { databaseSource } from './database-source.ts'
 import { type KnownUser } from './known-users.ts'
 import { type Live, liveOf } from './live.ts'
@@ -28,10 +29,10 @@ export interface Answer {
 /**
  * Answers a /sync as JSON text: at once if there is news or if it is a first sync, else when there is, when the time is up,
  * or when the server drains. Nothing is dropped: a part that is cut says so.
- * @param signal gives what is aborted when the client goes away or the server drains; asked for by those who wait
+ * @param end gives the request's end; asked for by those who wait
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
-export async function answerSync(ctx: Context, request: SyncRequest, signal: () => AbortSignal): Promise<string> {
+export async function answerSync(ctx: Context, request: SyncRequest, end: () => RequestEnd): Promise<string> {
   const live = liveOf(ctx)
   const { caller, since } = request
   const user = live.users.get(caller.userId) ?? (await live.users.load(caller.userId, caller.userNumber))
@@ -41,7 +42,7 @@ export async function answerSync(ctx: Context, request: SyncRequest, signal: () 
     // A token of another replica that is ahead of this one.
     if (since && since.position > ctx.log.head) await ctx.log.reached(since.position, catchUpMs)
     if (since) await acknowledgeToDevice(ctx, caller, since)
-    return await answerWhenDue(ctx, request, user, waiter, signal)
+    return await answerWhenDue(ctx, request, user, waiter, end)
   } finally {
     live.notifier.release(waiter)
   }
@@ -52,7 +53,7 @@ async function answerWhenDue(
   request: SyncRequest,
   user: KnownUser,
   waiter: Waiter,
-  signal: () => AbortSignal,
+  end: () => RequestEnd,
 ): Promise<string> {
   const { clock } = ctx
   const { caller, fullState } = request
@@ -69,7 +70,7 @@ async function answerWhenDue(
     if (isDue || ctx.shutdown.aborted) return finish(answer)
     // Nothing in the span concerns the user: the next look begins where this one ended.
     since = answer.next
-    const wake = await waiter.wait(clock, remainingMs, signal())
+    const wake = await waiter.wait(clock, remainingMs, end())
     // Whoever was not woken need not look again, however far the log has gone on: what concerns them would have woken them.
     // Read together with the head: an entry may have come since the timer fired.
     if (wake === 'timeout' && !waiter.isWoken && live.undecided === 0) {

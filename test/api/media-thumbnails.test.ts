@@ -103,7 +103,7 @@ describe('a thumbnail', () => {
   it('is made once by processes that do not know of each other', async () => {
     const mediaId = await uploadAs(alice, await picture(500, 400, 'png'), 'image/png')
     const request = {
-      serverName: server.ctx.serverName, mediaId, timeoutMs: 0, signal: server.ctx.shutdown,
+      serverName: server.ctx.serverName, mediaId, timeoutMs: 0, end: { isOver: false, listen: () => () => undefined },
       width: 32, height: 32, method: 'crop', isAnimated: false,
     } as const // prettier-ignore
     const opened = await Promise.all([{ ...server.ctx }, { ...server.ctx }].map(ctx => openThumbnail(ctx, request)))

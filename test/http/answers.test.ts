@@ -2,13 +2,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Readable } from 'node:stream'
 import { DatabaseError } from '../../src/storage/database.ts'
 import { MatrixError } from '../../src/errors.ts'
-import { endpoint, jsonReply, jsonText, Reply } from '../../src/http/endpoint.ts'
+import { endpoint, jsonReply, jsonText, Reply, type RequestEnd } from '../../src/http/endpoint.ts'
 import { createLogger } from '../../src/log.ts'
 import { exchange } from '../harness/exchange.ts'
 import { RawConnection } from '../harness/raw-connection.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
-const seen: AbortSignal[] = []
+const seen: RequestEnd[] = []
+/** What listeners that were taken back heard. */
+const heard: string[] = []
 const get = (path: string, handle: Parameters<typeof endpoint>[0]['handle']) =>
   endpoint({ method: 'GET', path: `/_matrix/${path}`, auth: 'none', limit: null, handle })
 
@@ -57,9 +59,12 @@ const endpoints = [
   ),
   get('database-away', () => Promise.reject(new DatabaseError('57P01', null, null))),
   get('database-fault', () => Promise.reject(new DatabaseError('22021', null, null))),
-  get('waits', async (_, { signal }) => {
-    seen.push(signal)
-    await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+  get('waits', async (_, { end }) => {
+    seen.push(end)
+    await new Promise<void>(resolve => {
+      end.listen(() => heard.push('the end'))()
+      end.listen(resolve)
+    })
     return { waited: true }
   }),
 ]
@@ -163,18 +168,19 @@ describe('the log of requests', () => {
   })
 })
 
-describe('the signal of a request', () => {
-  it('is aborted when the client goes away', async () => {
+describe('the end of a request', () => {
+  it('is when the client goes away', async () => {
     seen.length = 0
     const raw = await RawConnection.open(server.url)
     raw.write('GET /_matrix/waits HTTP/1.1\r\nHost: a\r\n\r\n')
     await raw.until(() => seen.length === 1)
-    expect(seen[0]?.aborted).toBe(false)
+    expect(seen[0]?.isOver).toBe(false)
     raw.close()
-    await raw.until(() => seen[0]?.aborted === true)
+    await raw.until(() => seen[0]?.isOver === true)
+    expect(heard).toEqual([])
   })
 
-  it('is aborted when the server drains, and the request is answered', async () => {
+  it('is when the server drains, and the request is answered', async () => {
     seen.length = 0
     const draining = await startTestServer({ endpoints, loops: [] })
     const waiting = exchange(draining.url, { method: 'GET', target: '/_matrix/waits' })

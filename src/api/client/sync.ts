@@ -34,7 +34,7 @@ export const sync = endpoint({
       ],
       timeoutMs: Math.min(query.timeout, timeoutLimitMs),
     }
-    // The signal costs something: only those who wait ask for it.
-    return jsonText(await answerSync(ctx, request, () => facts.signal))
+    // To look out for the end costs something: only those who wait ask for it.
+    return jsonText(await answerSync(ctx, request, () => facts.end))
   },
 })

@@ -16,8 +16,8 @@ export const getDownload = endpoint({
   limit: 'light',
   params: { serverName: decoders.serverName, mediaId },
   query: { timeout_ms: timeoutMs },
-  handle: async (ctx, { params, query, signal }) =>
-    reply(await openMedia(ctx, { ...params, timeoutMs: query.timeout_ms, signal })),
+  handle: async (ctx, { params, query, end }) =>
+    reply(await openMedia(ctx, { ...params, timeoutMs: query.timeout_ms, end })),
 })
 
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediadownloadservernamemediaidfilename */
@@ -28,8 +28,8 @@ export const getDownloadAs = endpoint({
   limit: 'light',
   params: { serverName: decoders.serverName, mediaId, fileName },
   query: { timeout_ms: timeoutMs },
-  handle: async (ctx, { params, query, signal }) => {
-    const media = await openMedia(ctx, { ...params, timeoutMs: query.timeout_ms, signal })
+  handle: async (ctx, { params, query, end }) => {
+    const media = await openMedia(ctx, { ...params, timeoutMs: query.timeout_ms, end })
     return reply({ ...media, fileName: params.fileName })
   },
 })

@@ -23,7 +23,7 @@ export const getThumbnail = endpoint({
   limit: 'light',
   params: { serverName: decoders.serverName, mediaId },
   query,
-  handle: async (ctx, { params, query, signal }) => {
+  handle: async (ctx, { params, query, end }) => {
     const thumbnail = await openThumbnail(ctx, {
       ...params,
       width: query.width,
@@ -31,7 +31,7 @@ export const getThumbnail = endpoint({
       method: query.method,
       isAnimated: query.animated,
       timeoutMs: query.timeout_ms,
-      signal,
+      end,
     })
     return new Reply(thumbnail.stream, { headers: mediaHeaders(thumbnail) })
   },
