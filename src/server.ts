@@ -12,7 +12,7 @@ import { type Authenticators } from './http/authenticate-port.ts'
 import { type Endpoint } from './http/endpoint.ts'
 import { endpointsOn, type Listener } from './http/listeners.ts'
 import { addProcessMetrics, createRequestMetrics } from './http/metrics.ts'
-import { createHttpServer, type HttpOptions, type HttpServer } from './http/mount.ts'
+import { createHttpServer, defaultConnectionLimit, type HttpOptions, type HttpServer } from './http/mount.ts'
 import { createOperationsHandler } from './http/operations.ts'
 import { createLimiter } from './limiter.ts'
 import { createLogger, describeError, type Logger } from './log.ts'
@@ -106,23 +106,28 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     liveOf(ctx)
     for (const loop of options.loops ?? loops) undo.add(loop.name, loop.start(ctx))
     const metrics = createRequestMetrics()
-    const httpServer = (listener: Listener) =>
+    const httpServer = (listener: Listener, connectionLimit: number) =>
       createHttpServer(ctx, endpointsOn(listener, options.endpoints ?? routes, config.admin), authenticators, {
         metrics,
         trustedProxies: config.trustedProxies,
         translateError,
         recordAdminUse,
+        connectionLimit,
         ...(options.wayIn ? { wayIn: options.wayIn } : {}),
       })
     const metricsUrl = await openOperations(ctx, metrics.registry, undo)
-    const open = async (listener: Listener, { host, port }: { readonly host: string; readonly port: number }) => {
-      const http = httpServer(listener)
+    const open = async (
+      listener: Listener,
+      { host, port }: { readonly host: string; readonly port: number },
+      connectionLimit = defaultConnectionLimit,
+    ) => {
+      const http = httpServer(listener, connectionLimit)
       const url = await listen(http.server, host, port)
       undo.add(`${listener} listener`, () => drain(shutdown, http))
       return url
     }
     const adminUrl = config.admin.listen.enabled ? await open('admin', config.admin.listen) : null
-    const url = await open('public', config.listen)
+    const url = await open('public', config.listen, config.listen.maxConnections)
     let closing: Promise<void> | null = null
     return { ctx, url, adminUrl, metricsUrl, historyLost: ctx.db.lineage.over, close: () => (closing ??= undo.run()) }
   } catch (error) {

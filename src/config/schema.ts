@@ -153,7 +153,15 @@ export const settings = section({
     .describe(
       'The key that signs events, for keeping it in a secret. By default signing.key in data_dir, made when new.',
     ),
-  listen: section(listener('127.0.0.1', 8008)).prefault({}),
+  listen: section({
+    ...listener('127.0.0.1', 8008),
+    max_connections: z
+      .int()
+      .min(10)
+      .max(100_000)
+      .default(16_000)
+      .describe('Connections that clients may hold at once; each waiting client has one, and one open file.'),
+  }).prefault({}),
   metrics: section({
     enabled: z.boolean().default(true).describe('Whether to answer /metrics for Prometheus.'),
     ...listener('127.0.0.1', 9090),
