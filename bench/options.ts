@@ -36,6 +36,8 @@ export type Options = {
   readonly allowedHosts: readonly string[]
   readonly pids: readonly number[]
   readonly databaseUrl: string | null
+  /** Where a server on Node tells its metrics, if that was said. */
+  readonly metricsUrl: URL | null
   /** Names of scenarios; empty means all. */
   readonly only: readonly string[]
   readonly jsonFile: string | null
@@ -75,6 +77,7 @@ export const usage = `Usage: npm run bench -- --url http://127.0.0.1:8008 [optio
   --url URL                  the homeserver; only this machine, unless --allow-host names another
   --pid N[,N]                also report CPU and memory of these processes and all their descendants (Linux)
   --database-url URL         also report bytes of database per message (PostgreSQL)
+  --metrics-url URL          also report how long the event loop of a server on Node stood still (its /metrics)
   --only NAME[,NAME]         only these scenarios; --list prints their names
   --json FILE                also write the results as JSON
   --quick                    short windows: a smoke test, not figures to quote
@@ -104,6 +107,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' | 'list'
     allowedHosts: values['allow-host'] ?? [],
     pids: values.pid === undefined ? [] : wholeNumbers('--pid', values.pid, 4_194_304),
     databaseUrl: values['database-url'] ?? null,
+    metricsUrl: values['metrics-url'] === undefined ? null : parseUrl('--metrics-url', values['metrics-url']),
     only: values.only === undefined ? [] : splitList(values.only),
     jsonFile: values.json ?? null,
     quick,
@@ -127,6 +131,7 @@ function parseValues(argv: readonly string[]) {
         url: { type: 'string' },
         pid: { type: 'string' },
         'database-url': { type: 'string' },
+        'metrics-url': { type: 'string' },
         only: { type: 'string' },
         json: { type: 'string' },
         quick: { type: 'boolean' },
@@ -144,11 +149,16 @@ function parseValues(argv: readonly string[]) {
   }
 }
 
-function parseOrigin(text: string): URL {
+function parseUrl(option: string, text: string): URL {
   const url = URL.parse(text)
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new UsageError('--url must be an http or https address')
+    throw new UsageError(`${option} must be an http or https address`)
   }
+  return url
+}
+
+function parseOrigin(text: string): URL {
+  const url = parseUrl('--url', text)
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
     throw new UsageError('--url must be scheme, host and port only')
   }

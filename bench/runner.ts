@@ -4,6 +4,7 @@ import { Connection } from './connection.ts'
 import { ScenarioError, UsageError } from './errors.ts'
 import { requireLoopback, type Lookup } from './loopback.ts'
 import { type Options } from './options.ts'
+import { longestStall } from './stalls.ts'
 import { Population } from './population.ts'
 import { sampleProcesses, type ProcessUse } from './process-tree.ts'
 import { emptyResult, type Bench, type Result, type Scenario } from './scenario.ts'
@@ -28,6 +29,7 @@ export function chooseScenarios(scenarios: readonly Scenario[], only: readonly s
  */
 export async function requireOwnTargets(options: Options, lookup?: Lookup): Promise<void> {
   await requireLoopback(options.hostname, options.allowedHosts, lookup)
+  if (options.metricsUrl !== null) await requireLoopback(options.metricsUrl.hostname, options.allowedHosts, lookup)
   if (options.databaseUrl === null) return
   const host = databaseHost(options.databaseUrl)
   // A path is a socket of this machine.
@@ -101,6 +103,7 @@ async function runScenario(
     welcome: (group, person) => population.welcome(group, person),
     uniqueName: () => population.uniqueName(),
     sampleProcesses: watched,
+    longestStall: () => longestStall(options.metricsUrl),
   }
   const timer = new AbortController()
   const limit = sleep(options.plan.scenarioLimitMs, null, { signal: timer.signal }).then(() => {

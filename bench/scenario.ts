@@ -58,6 +58,8 @@ export type Bench = {
   readonly uniqueName: () => string
   /** What the watched processes have used so far; empty where none is watched. */
   readonly sampleProcesses: () => readonly ProcessUse[]
+  /** For how long the server's event loop has stood still at most since the last call, in ms; `null` without `--metrics-url`. */
+  readonly longestStall: () => Promise<number | null>
 }
 
 /** A named measurement. */

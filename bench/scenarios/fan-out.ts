@@ -4,6 +4,7 @@ import { type Answer, type Connection } from '../connection.ts'
 import { ScenarioError } from '../errors.ts'
 import { Failures, inParallel, realPacing, type LoadSample } from '../load.ts'
 import { type Bench, type Scenario, Windows } from '../scenario.ts'
+import { ascending, percentile } from '../statistics.ts'
 import { sharedRoom } from './sends.ts'
 import { firstToken } from './syncs.ts'
 
@@ -41,6 +42,7 @@ export function fanOut(clients: number): Scenario {
       await inParallel(waiters, 64, waiter =>
         waiter.connection.request({ ...sync(waiter.person, { since: waiter.since, timeoutMs: 0 }), keepBody: false }),
       )
+      const stallsMs: number[] = []
       const round = async (): Promise<number | null> => {
         const marker = `${bench.uniqueName()}:`
         const waiting = Promise.all(waiters.map(waiter => waitFor(waiter, marker, performance.now() + pollMs)))
@@ -48,9 +50,12 @@ export function fanOut(clients: number): Scenario {
         waiting.catch(() => undefined)
         // Nothing on the outside tells when a poll has begun to wait, so they are given time to.
         await realPacing.sleep(100 + clients / 5)
+        await bench.longestStall()
         const sentMs = performance.now()
         const call = sendMessage(sender, roomId, bench.uniqueName(), hundredBytes(marker))
         const [answer, seen] = await Promise.all([outbox.request(call), waiting])
+        const stallMs = await bench.longestStall()
+        if (stallMs !== null) stallsMs.push(stallMs)
         const lastMs = seen.reduce<number>((latest, endedMs) => Math.max(latest, endedMs), 0)
         return answer.status === 200 && lastMs - sentMs < roundLimitMs ? lastMs - sentMs : null
       }
@@ -66,9 +71,17 @@ export function fanOut(clients: number): Scenario {
         return { latenciesMs, elapsedMs: performance.now() - startedMs, ...failures.summary() }
       }
       await round()
+      stallsMs.length = 0
       const windows = new Windows(bench)
       for (let index = 0; index < plan.windows; index += 1) await windows.measure(rounds)
-      const result = windows.result(name, title, [`${members.length} accounts; ${plan.fanOutRounds} messages a window`])
+      const notes = [`${members.length} accounts; ${plan.fanOutRounds} messages a window`]
+      const stalls = ascending(stallsMs)
+      const [medianMs, longestMs] = [percentile(stalls, 50), percentile(stalls, 100)]
+      if (medianMs !== null && longestMs !== null) {
+        const longest = `${medianMs.toFixed(1)} ms (median of messages), ${longestMs.toFixed(1)} ms (worst)`
+        notes.push(`the server's event loop stood still for at most ${longest}`)
+      }
+      const result = windows.result(name, title, notes)
       // The pauses between rounds are the generator's, so a rate would mean nothing.
       const { perSecond: _, ...figures } = result.figures
       return [{ ...result, figures }]

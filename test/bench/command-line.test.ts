@@ -53,6 +53,11 @@ describe('the target', () => {
   })
 })
 
+it('asks nobody else for metrics', async () => {
+  await expect(requireOwnTargets(options('--metrics-url', 'http://127.0.0.1:9090/metrics'))).resolves.toBeUndefined()
+  await expect(requireOwnTargets(options('--metrics-url', 'http://192.0.2.1/metrics'))).rejects.toThrow(UsageError)
+})
+
 describe('the command line', () => {
   it('reads all options', () => {
     const read = options(
@@ -79,6 +84,7 @@ describe('the command line', () => {
     [['--url', 'http://127.0.0.1/path']],
     [['--url', 'http://user:secret@127.0.0.1']],
     [['--url', 'http://127.0.0.1', '--pid', 'self']],
+    [['--url', 'http://127.0.0.1', '--metrics-url', 'metrics']],
     [['--url', 'http://127.0.0.1', '--pid', '0']],
     [['--url', 'http://127.0.0.1', '--fanout', '99999999']],
     [['--url', 'http://127.0.0.1', '--unknown']],

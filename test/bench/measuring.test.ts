@@ -3,7 +3,15 @@ import fc from 'fast-check'
 import { budgets, judge } from '../../bench/budgets.ts'
 import { openLoop, closedLoop, inParallel, type Pacing } from '../../bench/load.ts'
 import { parseStat, parseStatusBytes, sampleProcesses } from '../../bench/process-tree.ts'
+import { stallIn } from '../../bench/stalls.ts'
 import { median, percentile } from '../../bench/statistics.ts'
+
+it('reads how long the event loop stood still from what Node tells, and nothing from what it does not', () => {
+  const metrics = 'nodejs_eventloop_lag_min_seconds 0.009\nnodejs_eventloop_lag_max_seconds 0.0345\n'
+  expect(stallIn(metrics)).toBe(0.0345)
+  expect(stallIn('nodejs_eventloop_lag_max_seconds NaN\n')).toBeNull()
+  expect(stallIn('process_cpu_seconds_total 1\n')).toBeNull()
+})
 
 describe('percentiles', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1)
