@@ -18,6 +18,6 @@ export const postAccountRecovery = endpoint({
       if (!(await proveOwnPassword(ctx, userId, {}, fields.get('password') ?? ''))) {
         throw forbidden('That is not your password')
       }
-      return accountPage('Your recovery code', visit, null, shownCode(await newRecoveryCode(ctx, userNumber)))
+      return accountPage('A new recovery code', visit, null, shownCode(await newRecoveryCode(ctx, userNumber)))
     }),
 })

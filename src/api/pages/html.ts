@@ -86,6 +86,7 @@ ul + h2 { margin-top: 1.25rem; }
 input, select { font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: 0.4rem;
   padding: 0.55rem 0.65rem; }
 input:not([type=checkbox]) { width: 100%; }
+input[type=checkbox] { flex: none; width: 1rem; height: 1rem; }
 select { min-width: 0; max-width: 100%; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button, a.button { display: inline-block; font: inherit; font-weight: 600; margin-top: 1.25rem; padding: 0.55rem 1.25rem; border: 1px solid var(--accent);

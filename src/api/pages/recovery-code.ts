@@ -25,7 +25,7 @@ export const postRecoveryCode = endpoint({
     const name = fields.get('username')?.trim() ?? ''
     try {
       const code = await recoveryCodeForPassword(ctx, name, fields.get('password') ?? '')
-      return page('Your recovery code', shownCode(code))
+      return page('A new recovery code', shownCode(code))
     } catch (error) {
       if (!(error instanceof MatrixError)) throw error
       return form(name, error)
