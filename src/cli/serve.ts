@@ -8,6 +8,12 @@ import { welcome } from './welcome.ts'
 /** The longest that stopping may take before the process ends anyhow. */
 const stopLimitMs = 25_000
 
+/**
+ * Signals this close are one: `npm start` hands a Ctrl-C on to the server, which has had it from the terminal already. Ending
+ * at once then would leave Postgres without its shutdown.
+ */
+const sameSignalMs = 500
+
 /** Between two attempts to start anew. */
 const restartPauseMs = 1_000
 
@@ -93,13 +99,13 @@ function surviveStrayErrors(logger: Logger): void {
   process.on('unhandledRejection', reason => logger.error('A rejection was not handled', describeError(reason)))
 }
 
-/** Resolves at the first signal; the second ends the process at once. */
+/** Resolves at the first signal; another, later one ends the process at once. */
 function stopSignal(): Promise<void> {
   return new Promise(resolve => {
-    let isStopping = false
+    let askedTs: number | null = null
     const stopOrEnd = () => {
-      if (isStopping) process.exit(1)
-      isStopping = true
+      if (askedTs !== null && systemClock.now() - askedTs >= sameSignalMs) process.exit(1)
+      askedTs ??= systemClock.now()
       resolve()
     }
     process.on('SIGTERM', stopOrEnd)

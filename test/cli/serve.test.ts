@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -72,6 +73,29 @@ describe('lethe serve', () => {
     expect(page.status).toBe(200)
     server.kill('SIGTERM')
     expect(await once(server, 'exit')).toEqual([0, null])
+  })
+
+  it('takes two signals that come at once for one, as npm sends them', async () => {
+    const server = await run(['serve', '--config', 'FILE'], settings())
+    await untilShown(/listening on/)
+    server.kill('SIGINT')
+    server.kill('SIGINT')
+    expect(await once(server, 'exit')).toEqual([0, null])
+  })
+
+  it('ends at once when it is told again while it waits for requests', async () => {
+    const server = await run(['serve', '--config', 'FILE'], settings())
+    const [, port = ''] = await untilShown(/listening on http:\/\/127\.0\.0\.1:(\d+)/)
+    const slow = connect(Number(port), '127.0.0.1')
+    slow.on('error', () => undefined)
+    slow.write('POST /_matrix/client/v3/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{')
+    await sleep(300)
+    server.kill('SIGTERM')
+    await untilShown(/"msg":"Stopping"/)
+    await sleep(700)
+    server.kill('SIGTERM')
+    expect(await once(server, 'exit')).toEqual([1, null])
+    slow.destroy()
   })
 
   it('says everything that is wrong with its settings', async () => {

@@ -83,7 +83,8 @@ async function main(): Promise<number> {
     })
     await step('Ctrl-C', async () => {
       for (const device of [alice, bob]) await device?.stop()
-      await started.interrupt()
+      const code = await started.interrupt()
+      if (code !== 0) throw new Error(`it ended with ${code}`)
       // What Postgres leaves when it is not stopped but killed.
       if (existsSync(join(clone, 'lethe-data/postgres/postmaster.pid'))) throw new Error('Postgres was not stopped')
     })
