@@ -58,7 +58,7 @@ const lethe = program(() => Promise.resolve())
 
 /** What a line says that the command line does not know: a command, or one of its options. */
 function unknownIn(line: string): string[] {
-  const calls = line.matchAll(/(?:(?<![\w./:@=-])(?<!-u )lethe(?: --)?|main\.js) (?=[a-z])([^|;&>#`…]+)/g)
+  const calls = line.matchAll(/(?:(?<![\w./:@=-])(?<!-u |exec )lethe(?: --)?|main\.js) (?=[a-z])([^|;&>#`…]+)/g)
   return [...calls].flatMap(([, parameters = '']) => {
     const words = parameters.trim().split(/\s+/)
     const unknown: string[] = []
@@ -182,7 +182,7 @@ describe('the documentation', () => {
 
   it('would be caught where it is wrong', () => {
     expect(deadLinks(page('[a](no.md) [b](privacy.md#no-such-heading) [c](privacy.md#in-short)'))).toEqual(['no.md', 'privacy.md#no-such-heading']) // prettier-ignore
-    const lines = ['lethe user create NAME --admin', 'npm run -s lethe -- user make NAME', 'lethe keys backup FILE --force', 'lethe destroy', 'node dist/main.js config show --json'] // prettier-ignore
+    const lines = ['lethe user create NAME --admin', 'npm run -s lethe -- user make NAME', 'lethe keys backup FILE --force', 'lethe destroy', 'compose exec lethe lethe doctor', 'node dist/main.js config show --json'] // prettier-ignore
     expect(lines.flatMap(unknownIn).map(each => each.split(' ')[0])).toEqual(['make', '--force', 'destroy'])
     expect(unknownVariables(page('LETHE_DATA_DIR LETHE_DATABASE__URL_FILE LETHE_DATA__DIR LETHE_CONFIG'))).toEqual(['LETHE_DATA__DIR']) // prettier-ignore
     expect(unknownSettings(page('`database.url` `database.uri` `server.ts` `retention.rooms`'))).toEqual(['database.uri']) // prettier-ignore
