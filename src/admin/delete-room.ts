@@ -83,12 +83,17 @@ function statusAnswer({ status, progress, failure }: Job): JsonObject {
   return {
     status,
     ...(failure === null ? {} : { error: failure }),
-    shutdown_room: {
-      kicked_users: textsOf(progress['kicked']),
-      failed_to_kick_users: textsOf(progress['failed']),
-      local_aliases: textsOf(progress['aliases']),
-      new_room_id: progress['newRoomId'] ?? null,
-    },
+    shutdown_room: outcomeOf(progress),
+  }
+}
+
+/** What a deletion came to, in Synapse's words. */
+export function outcomeOf(progress: JsonObject): JsonObject {
+  return {
+    kicked_users: textsOf(progress['kicked']),
+    failed_to_kick_users: textsOf(progress['failed']),
+    local_aliases: textsOf(progress['aliases']),
+    new_room_id: progress['newRoomId'] ?? null,
   }
 }
 

@@ -1,12 +1,20 @@
 import { type Context } from '../context.ts'
 import { invalidParam, notFound } from '../errors.ts'
 import { deleteMedia } from '../media/delete.ts'
-import { type ServerName, type UserId } from '../protocol/identifiers.ts'
+import { type RoomId, type ServerName, type UserId } from '../protocol/identifiers.ts'
 import { type MediaId, parseMediaId } from '../protocol/media-id.ts'
-import { type ListedMedia, listedMedia, mediaBefore, setProtected, setQuarantined } from '../storage/admin-media.ts'
+import {
+  type ListedMedia,
+  listedMedia,
+  mediaBefore,
+  mediaOfRoom,
+  setProtected,
+  setQuarantined,
+} from '../storage/admin-media.ts'
 import { transaction } from '../storage/database.ts'
 import { mediaOfUser } from '../storage/media.ts'
 import { localAccount } from './local-account.ts'
+import { knownRoom } from './room-access.ts'
 
 /** How much one request deletes at most; asking again deletes the next. */
 export const deletedAtOnce = 1_000
@@ -62,6 +70,22 @@ export async function quarantineOne(ctx: Context, serverName: ServerName, text: 
 export async function quarantineOfUser(ctx: Context, userId: UserId): Promise<number> {
   const { userNumber } = await localAccount(ctx, userId)
   return transaction(ctx.db, tx => setQuarantined(tx, { userNumber }, true))
+}
+
+/** What is told of a room's media at most. */
+const toldOfRoom = 10_000
+
+/** The addresses of what messages of a room show, as far as they are not encrypted. Throws `notFound`. */
+export async function mediaInRoom(ctx: Context, roomId: RoomId): Promise<string[]> {
+  const { facts } = await knownRoom(ctx, roomId)
+  const found = await mediaOfRoom(ctx.db.kysely, facts.roomNumber, toldOfRoom)
+  return found.map(mediaId => `mxc://${ctx.serverName}/${mediaId}`)
+}
+
+/** Keeps everybody from seeing what messages of a room show, but for what is protected. Returns how many. Throws `notFound`. */
+export async function quarantineOfRoom(ctx: Context, roomId: RoomId): Promise<number> {
+  const { facts } = await knownRoom(ctx, roomId)
+  return transaction(ctx.db, tx => setQuarantined(tx, { shownIn: facts.roomNumber }, true))
 }
 
 /** Keeps an upload out of quarantine from now on, or no longer. Throws `notFound`. */

@@ -4,8 +4,9 @@ import { type EventId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { clientEvents, type Viewer } from '../rooms/client-events.ts'
 import { roomHead } from '../rooms/head.ts'
+import { stateAfter } from '../rooms/history.ts'
 import { livesIn } from '../rooms/visibility.ts'
-import { eventsById, timeline } from '../storage/events.ts'
+import { eventsById, eventsNear, timeline } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { knownRoom } from './room-access.ts'
 
@@ -54,6 +55,61 @@ export async function roomMessages(
     start: tokenOf(start),
     ...(last === null || isEnd ? {} : { end: tokenOf(isForward ? last : last - 1) }),
   }
+}
+
+/** One event of a room with what was said around it and the room's state after that, whoever may see it. Throws `notFound`. */
+export async function eventInContext(
+  ctx: Context,
+  viewer: Viewer,
+  roomId: RoomId,
+  eventId: EventId,
+  limit: number,
+): Promise<JsonObject> {
+  const { facts } = await knownRoom(ctx, roomId)
+  const [target] = await living(ctx, await eventsById(ctx.db.kysely, ctx.numbers, [eventId]))
+  if (target?.roomNumber !== facts.roomNumber || target.position === null) throw notFound('Event not found')
+  const { position } = target
+  const side = async (direction: 'forward' | 'backward', count: number) => {
+    const span = direction === 'forward' ? { after: position, upTo: Number.MAX_SAFE_INTEGER } : { after: beginning, upTo: position - 1 } // prettier-ignore
+    if (count === 0) return []
+    const { events } = await timeline(ctx.db.kysely, ctx.numbers, facts.roomNumber, span, direction, count)
+    return living(ctx, events)
+  }
+  const [before, after] = await Promise.all([side('backward', Math.ceil(limit / 2)), side('forward', Math.floor(limit / 2))]) // prettier-ignore
+  const newest = after.at(-1) ?? target
+  const show = (events: readonly StoredEvent[]) => clientEvents(ctx, viewer, events, { withRoomId: true })
+  const [shown, shownBefore, shownAfter, state] = await Promise.all([
+    show([target]),
+    show(before),
+    show(after),
+    show(await stateAfter(ctx, newest)),
+  ])
+  return {
+    start: tokenOf((before.at(-1)?.position ?? position) - 1),
+    end: tokenOf(newest.position ?? position),
+    event: shown[0] ?? {},
+    events_before: shownBefore,
+    events_after: shownAfter,
+    state,
+  }
+}
+
+/** How many events are looked at for one that has not expired. */
+const nearLimit = 500
+
+/** The event of a room that is nearest to a time, from there on or back. Throws `notFound`. */
+export async function eventNear(
+  ctx: Context,
+  roomId: RoomId,
+  ts: number,
+  direction: 'f' | 'b',
+): Promise<{ readonly event_id: EventId; readonly origin_server_ts: number }> {
+  const { facts } = await knownRoom(ctx, roomId)
+  const way = direction === 'f' ? 'forward' : 'backward'
+  const found = await eventsNear(ctx.db.kysely, ctx.numbers, facts.roomNumber, ts, way, nearLimit)
+  const [nearest] = await living(ctx, found)
+  if (!nearest) throw notFound('There is no event of that time')
+  return { event_id: nearest.event.eventId, origin_server_ts: nearest.event.originServerTs }
 }
 
 const beginning = -Number.MAX_SAFE_INTEGER

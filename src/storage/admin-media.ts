@@ -151,10 +151,19 @@ export async function mediaBefore(
   return rows.map(row => row.media_id as MediaId)
 }
 
-/** Puts media into quarantine or lets it out. Protected media stays out. Returns how many changed. */
+/** Up to `limit` of what messages of a room show; of encrypted messages nobody here knows. */
+export async function mediaOfRoom(reader: Reader, roomNumber: number, limit: number): Promise<MediaId[]> {
+  const { rows } = await sql<{ media_id: string }>`SELECT DISTINCT r.media_id FROM media_references r
+    JOIN events e USING (event_number) JOIN media m USING (media_id)
+    WHERE e.room_number = ${roomNumber} AND m.file_name IS NOT NULL ORDER BY r.media_id LIMIT ${limit}`.execute(reader)
+  // As above.
+  return rows.map(row => row.media_id as MediaId)
+}
+
+/** Puts media into quarantine or lets it out: one, a user's, or what messages of a room show. Protected media stays out. Returns how many changed. */
 export async function setQuarantined(
   tx: Tx,
-  which: { readonly mediaId: MediaId } | { readonly userNumber: number },
+  which: { readonly mediaId: MediaId } | { readonly userNumber: number } | { readonly shownIn: number },
   isQuarantined: boolean,
 ): Promise<number> {
   let query = tx
@@ -163,7 +172,13 @@ export async function setQuarantined(
     .where('is_quarantined', '=', !isQuarantined)
   if (isQuarantined) query = query.where('is_protected', '=', false)
   if ('mediaId' in which) query = query.where('media_id', '=', which.mediaId)
-  else query = query.where('user_number', '=', which.userNumber)
+  else if ('userNumber' in which) query = query.where('user_number', '=', which.userNumber)
+  else {
+    query = query.where(
+      sql<SqlBool>`media_id IN (SELECT r.media_id FROM media_references r JOIN events e USING (event_number)
+        WHERE e.room_number = ${which.shownIn})`,
+    )
+  }
   return Number((await query.executeTakeFirst()).numUpdatedRows)
 }
 

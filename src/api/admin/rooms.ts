@@ -1,5 +1,6 @@
 import Type from 'typebox'
-import { deletionOf, orderDeletion } from '../../admin/delete-room.ts'
+import { deletionOf, orderDeletion, outcomeOf } from '../../admin/delete-room.ts'
+import { finishJob } from '../../admin/job-loop.ts'
 import { listRooms, roomDetails, roomOrders } from '../../admin/rooms.ts'
 import { boolean, integer, limit, oneOf, optional, roomId, string, withDefault } from '../../http/decoders.ts'
 import { endpoint } from '../../http/endpoint.ts'
@@ -48,6 +49,29 @@ export const getRoom = endpoint({
   handle: (ctx, { params }) => roomDetails(ctx, params.roomId),
 })
 
+const deletion = Type.Object({
+  block: Type.Optional(Type.Boolean()),
+  purge: Type.Optional(Type.Boolean()),
+  force_purge: Type.Optional(Type.Boolean()),
+  new_room_user_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  room_name: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
+  message: Type.Optional(Type.Union([Type.String({ maxLength: 4_096 }), Type.Null()])),
+})
+
+/** Answers when all is done. https://element-hq.github.io/synapse/latest/admin_api/rooms.html#version-1-old-version */
+export const deleteRoomNow = endpoint({
+  method: 'DELETE',
+  path: '/_synapse/admin/v1/rooms/:roomId',
+  auth: 'admin',
+  limit: 'light',
+  params: { roomId },
+  body: deletion,
+  handle: async (ctx, { caller, params, body }) => {
+    const jobId = await orderDeletion(ctx, caller, params.roomId, deletionOf(body))
+    return outcomeOf((await finishJob(ctx, jobId)).progress)
+  },
+})
+
 /** https://element-hq.github.io/synapse/latest/admin_api/rooms.html#version-2-new-version */
 export const deleteRoom = endpoint({
   method: 'DELETE',
@@ -55,14 +79,7 @@ export const deleteRoom = endpoint({
   auth: 'admin',
   limit: 'light',
   params: { roomId },
-  body: Type.Object({
-    block: Type.Optional(Type.Boolean()),
-    purge: Type.Optional(Type.Boolean()),
-    force_purge: Type.Optional(Type.Boolean()),
-    new_room_user_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-    room_name: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
-    message: Type.Optional(Type.Union([Type.String({ maxLength: 4_096 }), Type.Null()])),
-  }),
+  body: deletion,
   handle: async (ctx, { caller, params, body }) => ({
     delete_id: await orderDeletion(ctx, caller, params.roomId, deletionOf(body)),
   }),
