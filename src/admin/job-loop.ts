@@ -1,13 +1,14 @@
 import { type Context } from '../context.ts'
-import { MatrixError } from '../errors.ts'
+import { MatrixError, notFound } from '../errors.ts'
 import { describeError } from '../log.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
-import { endJob, type Job, nextJob, noteProgress, placeForJob } from '../storage/background-jobs.ts'
+import { endJob, type Job, jobOf, nextJob, noteProgress, placeForJob } from '../storage/background-jobs.ts'
 import { DatabaseError, transaction } from '../storage/database.ts'
 import { deleteRoomJob } from './delete-room.ts'
-import { jobBell, type JobKind } from './jobs.ts'
+import { Bell, endBells, jobBell, type JobKind } from './jobs.ts'
 import { purgeHistoryJob } from './purge-history.ts'
 import { redactUserJob } from './redact-user.ts'
+import { sweepJob } from './sweep-now.ts'
 
 /** How often a process looks for jobs that another one was given, or has left behind. */
 const lookIntervalMs = 30_000
@@ -16,6 +17,38 @@ const kinds: Readonly<Record<string, JobKind>> = {
   delete_room: deleteRoomJob,
   purge_history: purgeHistoryJob,
   redact_user: redactUserJob,
+  sweep: sweepJob,
+}
+
+/** How often it is looked whether another process has finished a job that a request waits for. */
+const lookAgainMs = 500
+/** How long a request waits for the end of a job at most. */
+const patienceMs = 10 * 60_000
+
+/**
+ * Waits until a job has come to its end, and works at it unless somebody else does. Throws what the job failed with, and M_UNKNOWN
+ * if it takes longer than ten minutes: then it goes on.
+ */
+export async function finishJob(ctx: Context, jobId: string): Promise<Job> {
+  const bell = new Bell()
+  endBells(ctx).add(bell)
+  try {
+    const since = ctx.clock.monotonic()
+    while (!ctx.shutdown.aborted && ctx.clock.monotonic() - since < patienceMs) {
+      const job = await jobOf(ctx.db.kysely, ctx.numbers.sealer, jobId, Object.keys(kinds))
+      if (!job) throw notFound('There is no such job')
+      if (job.status === 'failed') throw new MatrixError('M_UNKNOWN', job.failure ?? 'The job failed')
+      if (job.status === 'complete') return job
+      const worked = await whileAlone(ctx.db, 'background_jobs', async () => {
+        await workOff(ctx, ctx.shutdown)
+        return true
+      })
+      if (worked === null) await bell.wait(ctx, lookAgainMs, ctx.shutdown)
+    }
+    throw new MatrixError('M_UNKNOWN', 'It takes longer than a request may; the job goes on')
+  } finally {
+    endBells(ctx).delete(bell)
+  }
 }
 
 /** Does what administrators have ordered, one job after another, while the server runs. */
@@ -55,7 +88,10 @@ async function work(ctx: Context, job: Job, signal: AbortSignal): Promise<void> 
   // One that was ordered before anything was sealed has none.
   const place = job.place ?? placeForJob(sealer)
   const note = () => transaction(ctx.db, tx => noteProgress(tx, sealer, job, place, progress))
-  const end = (failure: string | null) => transaction(ctx.db, tx => endJob(tx, job.jobId, ctx.clock.now(), failure))
+  const end = async (failure: string | null) => {
+    await transaction(ctx.db, tx => endJob(tx, job.jobId, ctx.clock.now(), failure))
+    for (const bell of endBells(ctx)) bell.ring()
+  }
   try {
     const kind = kinds[job.kind]
     if (!kind) return await end('This version of the server does not know such work')

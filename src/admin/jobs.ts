@@ -44,6 +44,9 @@ export class Bell {
 /** Rings when this process has ordered a job. */
 export const jobBell = perServer(() => new Bell())
 
+/** Rings when this process has brought a job to its end, for those who wait for one. */
+export const endBells = perServer(() => new Set<Bell>())
+
 const jobIdLetters = 16
 
 /** Orders work; returns the job's ID. `also` is done in the same transaction. */

@@ -192,6 +192,60 @@ export async function countExpired(
   return rows[0]?.count ?? 0
 }
 
+/** How many messages of a room are to be swept now, and how many by each of the times to come; all of them counted up to a limit. */
+export interface DueInRoom extends SweptRoom {
+  /** As many as there are leads, in their order. */
+  readonly counts: readonly number[]
+}
+
+interface DueRow extends RoomRow {
+  counts: readonly number[]
+}
+
+function dueOfRow(row: DueRow): DueInRoom {
+  // As in `roomsAfter`.
+  return { roomNumber: row.room_number, roomId: row.room_id as RoomId, counts: row.counts }
+}
+
+const countsBy = (column: string, leads: readonly number[]) =>
+  sql`ARRAY[${sql.join(leads.map(leadMs => sql`(count(*) FILTER (WHERE ${sql.raw(column)} < ${leadMs}::bigint))::integer`))}]`
+
+/**
+ * Of the rooms, those that have messages whose lifetime is over within the longest of the `leadsMs`, with how many that are by
+ * each of these (0: now), counted up to `limit` a room.
+ */
+export async function dueByLifetime(
+  reader: Reader,
+  rooms: readonly Cutoff[],
+  leadsMs: readonly number[],
+  limit: number,
+): Promise<DueInRoom[]> {
+  if (rooms.length === 0) return []
+  const { rows } = await sql<DueRow>`SELECT r.room_number, r.room_id, ${countsBy('due.lead', leadsMs)} AS counts
+    FROM unnest(${rooms.map(room => room.roomNumber)}::integer[], ${rooms.map(room => room.cutoffTs)}::bigint[])
+      AS w (room_number, cutoff) JOIN rooms r USING (room_number)
+    CROSS JOIN LATERAL (SELECT e.age_ts - w.cutoff AS lead FROM events e WHERE e.room_number = r.room_number
+      AND e.age_ts < w.cutoff + ${Math.max(...leadsMs)}::bigint AND ${sql.raw(isSweepable)} ORDER BY e.age_ts LIMIT ${limit}) due
+    GROUP BY r.room_number, r.room_id`.execute(reader)
+  return rows.map(dueOfRow)
+}
+
+/** The same of messages that have a time of their own, counted up to `limit` in all. */
+export async function dueByTimer(
+  reader: Reader,
+  nowTs: number,
+  leadsMs: readonly number[],
+  limit: number,
+): Promise<DueInRoom[]> {
+  const { rows } = await sql<DueRow>`SELECT room_number, room_id, ${countsBy('due.lead', leadsMs)} AS counts FROM (
+      SELECT r.room_number, r.room_id, e.self_destruct_ts - ${nowTs}::bigint AS lead
+      FROM events e JOIN rooms r USING (room_number)
+      WHERE e.self_destruct_ts < ${nowTs + Math.max(...leadsMs)}::bigint AND ${sql.raw(isSweepable)}
+      ORDER BY e.self_destruct_ts LIMIT ${limit}) due
+    GROUP BY room_number, room_id`.execute(reader)
+  return rows.map(dueOfRow)
+}
+
 function expiredEvent(row: ExpiredRow): ExpiredEvent {
   return {
     eventNumber: row.event_number,

@@ -33,6 +33,7 @@ const otherParameters: PathValues = {
   deleteId: 'no-such-job',
   purgeId: 'no-such-job',
   redactId: 'no-such-job',
+  sweepId: 'no-such-job',
   reportId: '1',
 }
 
