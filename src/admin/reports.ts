@@ -19,9 +19,10 @@ export async function listReports(
   ctx: Context,
   wanted: ReportsWanted,
   page: { readonly from: number; readonly limit: number },
+  answer: (ctx: Context, report: Report) => JsonObject | Promise<JsonObject> = reportAnswer,
 ): Promise<{ readonly reports: JsonObject[]; readonly total: number }> {
   const found = await reports(ctx.db.kysely, ctx.numbers.sealer, wanted, page)
-  return { reports: await Promise.all(found.reports.map(report => reportAnswer(ctx, report))), total: found.total }
+  return { reports: await Promise.all(found.reports.map(report => answer(ctx, report))), total: found.total }
 }
 
 /** One report. Throws `notFound`. */
@@ -34,6 +35,17 @@ export async function findReport(ctx: Context, kind: ReportKind, reportNumber: n
 /** Deletes a report. Throws `notFound`. */
 export async function removeReport(ctx: Context, kind: ReportKind, reportNumber: number): Promise<void> {
   if (!(await transaction(ctx.db, tx => deleteReport(tx, kind, reportNumber)))) throw unknown()
+}
+
+/** A report of a user in Synapse's fields. */
+export function userReportAnswer(_: Context, report: Report): JsonObject {
+  return {
+    id: report.reportNumber,
+    received_ts: report.receivedTs,
+    target_user_id: report.target,
+    user_id: report.reporter,
+    reason: report.reason,
+  }
 }
 
 /** A report in Synapse's fields. */

@@ -1,5 +1,6 @@
 import { type Context } from '../context.ts'
 import { invalidParam, notFound } from '../errors.ts'
+import { type EventFilter, matchesEvent } from '../protocol/filters.ts'
 import { type EventId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { clientEvents, type Viewer } from '../rooms/client-events.ts'
@@ -34,12 +35,19 @@ export async function roomMessages(
   ctx: Context,
   viewer: Viewer,
   roomId: RoomId,
-  page: { readonly from: string | undefined; readonly direction: 'f' | 'b'; readonly limit: number },
+  page: {
+    readonly from: string | undefined
+    readonly to: string | undefined
+    readonly direction: 'f' | 'b'
+    readonly limit: number
+    readonly filter: EventFilter | null
+  },
 ): Promise<JsonObject> {
   const { facts } = await knownRoom(ctx, roomId)
   const isForward = page.direction === 'f'
   const start = page.from === undefined ? (isForward ? beginning : ctx.log.head) : positionOf(page.from)
-  const span = isForward ? { after: start, upTo: Number.MAX_SAFE_INTEGER } : { after: beginning, upTo: start }
+  const stop = page.to === undefined ? (isForward ? Number.MAX_SAFE_INTEGER : beginning) : positionOf(page.to)
+  const span = isForward ? { after: start, upTo: stop } : { after: stop, upTo: start }
   const direction = isForward ? 'forward' : 'backward'
   const { events, last, isEnd } = await timeline(
     ctx.db.kysely,
@@ -49,7 +57,12 @@ export async function roomMessages(
     direction,
     page.limit,
   )
-  const chunk = await clientEvents(ctx, viewer, await living(ctx, events), { withRoomId: true })
+  const { filter } = page
+  const wanted = (await living(ctx, events)).filter(
+    ({ event: { type, sender, roomId: id, content } }) =>
+      filter === null || matchesEvent(filter, { type, sender, roomId: id, content }),
+  )
+  const chunk = await clientEvents(ctx, viewer, wanted, { withRoomId: true })
   return {
     chunk,
     start: tokenOf(start),

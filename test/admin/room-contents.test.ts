@@ -33,6 +33,13 @@ describe('an event in its context', () => {
     // Its tokens go on in `messages`.
     const further = await admin.get(v1(path`/rooms/${room}/messages`), { from: text(shown, 'end'), dir: 'f' })
     expect(bodies(further, 'chunk')).toEqual(['five'])
+    const filter = JSON.stringify({ types: ['m.room.create'] })
+    const filtered = await admin.get(v1(path`/rooms/${room}/messages`), {
+      to: text(shown, 'start'),
+      limit: 100,
+      filter,
+    })
+    expect(objectsAt(filtered, 'chunk').map(event => event['type'])).toEqual(['m.room.create'])
     const other = await user.createRoom()
     expect((await admin.request('GET', v1(path`/rooms/${other}/context/${ids[2] ?? ''}`))).status).toBe(404)
     await user.setState(room, 'm.room.retention', { max_lifetime: 1_000 })

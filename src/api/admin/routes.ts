@@ -36,6 +36,7 @@ import * as suspend from './suspend.ts'
 import * as userMediaQuarantine from './user/media/quarantine.ts'
 import * as userRedact from './user/redact.ts'
 import * as userRedactStatus from './user/redact_status.ts'
+import * as userReports from './user_reports.ts'
 import * as usernameAvailable from './username_available.ts'
 import * as users from './users.ts'
 import * as usersAccountdata from './users/accountdata.ts'
@@ -95,6 +96,7 @@ export const adminRoutes: readonly Endpoint[] = endpointsOf(
   userMediaQuarantine,
   userRedact,
   userRedactStatus,
+  userReports,
   usernameAvailable,
   users,
   usersAccountdata,
