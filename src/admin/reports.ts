@@ -19,7 +19,7 @@ export async function listReports(
   ctx: Context,
   wanted: ReportsWanted,
   page: { readonly from: number; readonly limit: number },
-  answer: (ctx: Context, report: Report) => JsonObject | Promise<JsonObject> = reportAnswer,
+  answer: (ctx: Context, report: Report) => Promise<JsonObject> = reportAnswer,
 ): Promise<{ readonly reports: JsonObject[]; readonly total: number }> {
   const found = await reports(ctx.db.kysely, ctx.numbers.sealer, wanted, page)
   return { reports: await Promise.all(found.reports.map(report => answer(ctx, report))), total: found.total }
@@ -38,14 +38,14 @@ export async function removeReport(ctx: Context, kind: ReportKind, reportNumber:
 }
 
 /** A report of a user in Synapse's fields. */
-export function userReportAnswer(_: Context, report: Report): JsonObject {
-  return {
+export function userReportAnswer(_: Context, report: Report): Promise<JsonObject> {
+  return Promise.resolve({
     id: report.reportNumber,
     received_ts: report.receivedTs,
     target_user_id: report.target,
     user_id: report.reporter,
     reason: report.reason,
-  }
+  })
 }
 
 /** A report in Synapse's fields. */
