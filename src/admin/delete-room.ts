@@ -2,6 +2,7 @@ import { type Context } from '../context.ts'
 import { invalidParam, MatrixError, notFound } from '../errors.ts'
 import { parseRoomId, parseUserId, type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
+import { type Actor } from '../rooms/actor.ts'
 import { addState } from '../rooms/add-state.ts'
 import { append } from '../rooms/append.ts'
 import { createRoom, type RoomRequest } from '../rooms/create.ts'
@@ -14,8 +15,9 @@ import { aliasesOf, moveAliases } from '../storage/aliases.ts'
 import { type Job, jobOf, jobsAbout } from '../storage/background-jobs.ts'
 import { transaction } from '../storage/database.ts'
 import { accountByUserId } from '../storage/accounts.ts'
-import { closeRoom, deleteRoom as deleteRoomRow, deleteRoomEvents } from '../storage/purge.ts'
-import { type JobKind, type JobStep, orderJob } from './jobs.ts'
+import { joinedRooms } from '../storage/memberships.ts'
+import { closeRoom, deleteRoom as deleteRoomRow, deleteRoomEvents, messagesOfSender } from '../storage/purge.ts'
+import { type JobKind, type JobStep, type NoteProgress, orderJob } from './jobs.ts'
 import { actorOf, localAccount } from './local-account.ts'
 
 /** What is to become of a room. */
@@ -103,7 +105,7 @@ function textsOf(value: unknown): string[] {
 
 /** The work itself: first the room in its place, then everybody out, then the rows. */
 export const deleteRoomJob: JobKind = {
-  async step(ctx, job) {
+  async step(ctx, job, note) {
     const roomId = parseRoomId(job.target)
     if (roomId === null) throw invalidParam('That is not a room ID')
     const facts = await ctx.numbers.room(roomId)
@@ -113,7 +115,7 @@ export const deleteRoomJob: JobKind = {
       case 'empty':
         return facts ? empty(ctx, job, roomId, facts.roomNumber) : done(ctx, job, roomId)
       case 'delete':
-        return facts ? deleteSome(ctx, job, roomId, facts.roomNumber) : done(ctx, job, roomId)
+        return facts ? deleteSome(ctx, job, roomId, facts.roomNumber, note) : done(ctx, job, roomId)
       default:
         return done(ctx, job, roomId)
     }
@@ -125,29 +127,47 @@ async function done(ctx: Context, { progress }: Job, roomId: RoomId): Promise<Jo
   return { progress: { ...progress, phase: 'done' }, isDone: true }
 }
 
-async function replace(ctx: Context, { request, progress }: Job, roomNumber: number): Promise<JobStep> {
+async function replace(ctx: Context, { jobId, request, progress }: Job, roomNumber: number): Promise<JobStep> {
   const aliases = await aliasesOf(ctx.db.kysely, roomNumber)
   const next = { ...progress, phase: 'empty', aliases }
   const userId = parseUserId(String(request['newRoomUserId'] ?? ''))
   if (userId === null) return { progress: next, isDone: false }
   const actor = { ...actorOf(await localAccount(ctx, userId)), isSuspended: false }
-  const newRoomId = await createRoom(ctx, actor, newRoomOf(String(request['newRoomName'])))
-  const content = { msgtype: 'm.text', body: String(request['message']) }
-  await appendEvent(ctx, actor, newRoomId, { sender: userId, type: 'm.room.message', content })
+  const newRoomId =
+    (await replacementOf(ctx, actor, jobId)) ??
+    (await createRoom(ctx, actor, newRoomOf(String(request['newRoomName']), jobId)))
   const newRoom = await ctx.numbers.room(newRoomId)
-  if (newRoom) await transaction(ctx.db, tx => moveAliases(tx, roomNumber, newRoom.roomNumber))
+  if (!newRoom) throw new MatrixError('M_UNKNOWN', 'The room in its place has gone')
+  const said = await messagesOfSender(ctx.db.kysely, newRoom.roomNumber, actor.userNumber, Number.MAX_SAFE_INTEGER, 1)
+  if (said.length === 0) {
+    const content = { msgtype: 'm.text', body: String(request['message']) }
+    await appendEvent(ctx, actor, newRoomId, { sender: userId, type: 'm.room.message', content })
+  }
+  await transaction(ctx.db, tx => moveAliases(tx, roomNumber, newRoom.roomNumber))
   return { progress: { ...next, newRoomId }, isDone: false }
 }
 
+/** In the create event of a room: the job that made it, so that it does not make another. */
+const madeBy = 'org.lethe.job'
+
+/** The room that a job has made already, before its process died. */
+async function replacementOf(ctx: Context, actor: Actor, jobId: string): Promise<RoomId | null> {
+  for (const { roomId } of await joinedRooms(ctx.db.kysely, actor.userNumber)) {
+    const head = await roomHead(ctx, roomId)
+    if (head?.event('m.room.create')?.content[madeBy] === jobId) return roomId
+  }
+  return null
+}
+
 /** Everybody may enter and hardly anybody say anything. */
-function newRoomOf(name: string): RoomRequest {
+function newRoomOf(name: string, jobId: string): RoomRequest {
   return {
     preset: 'public_chat',
     isPublic: false,
     name,
     invite: [],
     isDirect: false,
-    creationContent: {},
+    creationContent: { [madeBy]: jobId },
     initialState: [],
     powerLevels: { users_default: -10 },
   }
@@ -156,16 +176,23 @@ function newRoomOf(name: string): RoomRequest {
 async function empty(ctx: Context, job: Job, roomId: RoomId, roomNumber: number): Promise<JobStep> {
   const { request, progress } = job
   const after = typeof progress['after'] === 'number' ? progress['after'] : 0
-  const members = await localMembers(ctx.db.kysely, roomNumber, ['join', 'invite', 'knock'], after, membersAtOnce)
   const kicked = textsOf(progress['kicked'])
   const failed = textsOf(progress['failed'])
-  const newRoomId = parseRoomId(String(progress['newRoomId'] ?? ''))
-  for (const { userId } of members) {
-    const isOut = await removeFrom(ctx, userId, roomId, newRoomId)
-    const list = isOut ? kicked : failed
-    if (list.length < namedLimit && !list.includes(userId)) list.push(userId)
+  const leaving = textsOf(progress['leaving'])
+  if (leaving.length > 0) {
+    const newRoomId = parseRoomId(String(progress['newRoomId'] ?? ''))
+    for (const userId of leaving.flatMap(text => parseUserId(text) ?? [])) {
+      const isOut = await removeFrom(ctx, userId, roomId, newRoomId)
+      const list = isOut ? kicked : failed
+      if (list.length < namedLimit && !list.includes(userId)) list.push(userId)
+    }
+    return { progress: { ...progress, kicked, failed, leaving: [] }, isDone: false }
   }
-  const next = { ...progress, kicked, failed, after: members.at(-1)?.userNumber ?? after }
+  // Who is to leave is written down before they do, so that they are told of whatever becomes of this process.
+  const members = await localMembers(ctx.db.kysely, roomNumber, ['join', 'invite', 'knock'], after, membersAtOnce)
+  const next = {
+    ...progress, kicked, failed, leaving: members.map(({ userId }) => userId), after: members.at(-1)?.userNumber ?? after,
+  } // prettier-ignore
   if (members.length > 0) return { progress: next, isDone: false }
   if (request['isPurged'] !== true) return done(ctx, { ...job, progress: next }, roomId)
   if (failed.length > 0 && request['isForced'] !== true) {
@@ -190,6 +217,7 @@ async function removeFrom(ctx: Context, userId: UserId, roomId: RoomId, newRoomI
     // Not `join`, which would have them wait for each other.
     const content = memberContent('join', undefined, await profileContent(ctx, userId))
     await append(ctx, newRoomId, async room => {
+      if (room.head.membership(userId) === 'join') return
       await addState(room, { sender: userId, type: 'm.room.member', stateKey: userId, content })
     })
   } catch (error) {
@@ -199,10 +227,20 @@ async function removeFrom(ctx: Context, userId: UserId, roomId: RoomId, newRoomI
   return true
 }
 
-async function deleteSome(ctx: Context, job: Job, roomId: RoomId, roomNumber: number): Promise<JobStep> {
-  const count = await transaction(ctx.db, tx => deleteRoomEvents(tx, roomNumber, eventsAtOnce))
+async function deleteSome(
+  ctx: Context,
+  job: Job,
+  roomId: RoomId,
+  roomNumber: number,
+  note: NoteProgress,
+): Promise<JobStep> {
   const before = typeof job.progress['deletedEvents'] === 'number' ? job.progress['deletedEvents'] : 0
-  const progress = { ...job.progress, deletedEvents: before + count }
+  const { count, progress } = await transaction(ctx.db, async tx => {
+    const deleted = await deleteRoomEvents(tx, roomNumber, eventsAtOnce)
+    const next = { ...job.progress, deletedEvents: before + deleted }
+    await note(tx, next)
+    return { count: deleted, progress: next }
+  })
   if (count > 0) return { progress, isDone: false }
   await ctx.log.transact(async (tx, announce) => {
     await deleteRoomRow(tx, roomNumber)

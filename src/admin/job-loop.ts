@@ -5,7 +5,7 @@ import { whileAlone } from '../storage/advisory-lock.ts'
 import { endJob, type Job, jobOf, nextJob, noteProgress, placeForJob } from '../storage/background-jobs.ts'
 import { DatabaseError, transaction } from '../storage/database.ts'
 import { deleteRoomJob } from './delete-room.ts'
-import { Bell, endBells, jobBell, type JobKind } from './jobs.ts'
+import { Bell, endBells, jobBell, type JobKind, type NoteProgress } from './jobs.ts'
 import { purgeHistoryJob } from './purge-history.ts'
 import { redactUserJob } from './redact-user.ts'
 import { sweepJob } from './sweep-now.ts'
@@ -87,7 +87,7 @@ async function work(ctx: Context, job: Job, signal: AbortSignal): Promise<void> 
   const { sealer } = ctx.numbers
   // One that was ordered before anything was sealed has none.
   const place = job.place ?? placeForJob(sealer)
-  const note = () => transaction(ctx.db, tx => noteProgress(tx, sealer, job, place, progress))
+  const note: NoteProgress = (tx, next) => noteProgress(tx, sealer, job, place, next)
   const end = async (failure: string | null) => {
     await transaction(ctx.db, tx => endJob(tx, job.jobId, ctx.clock.now(), failure))
     for (const bell of endBells(ctx)) bell.ring()
@@ -95,11 +95,11 @@ async function work(ctx: Context, job: Job, signal: AbortSignal): Promise<void> 
   try {
     const kind = kinds[job.kind]
     if (!kind) return await end('This version of the server does not know such work')
-    await note()
+    await transaction(ctx.db, tx => note(tx, progress))
     while (!signal.aborted) {
-      const step = await kind.step(ctx, { ...job, progress })
+      const step = await kind.step(ctx, { ...job, progress }, note)
       ;({ progress } = step)
-      await note()
+      await transaction(ctx.db, tx => note(tx, progress))
       if (step.isDone) return await end(null)
     }
   } catch (error) {

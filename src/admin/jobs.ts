@@ -10,12 +10,15 @@ export interface JobStep {
   readonly isDone: boolean
 }
 
+/** Writes down how far a job has come in the transaction that brings it there. */
+export type NoteProgress = (tx: Tx, progress: JsonObject) => Promise<void>
+
 /**
- * A kind of work. A step takes a moment and may be done twice, if the process dies before its progress is written down.
- * A `MatrixError` ends the job as failed.
+ * A kind of work. A step takes a moment and may be done twice, if the process dies before its progress is written down: so it
+ * either notes that in its own transaction, or finds what it did before. A `MatrixError` ends the job as failed.
  */
 export interface JobKind {
-  readonly step: (ctx: Context, job: Job) => Promise<JobStep>
+  readonly step: (ctx: Context, job: Job, note: NoteProgress) => Promise<JobStep>
 }
 
 /** What the loop waits for besides the time. */

@@ -3,7 +3,7 @@ import { invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type EventId, parseRoomId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { jobOf, jobsAbout } from '../storage/background-jobs.ts'
-import { DatabaseError, transaction } from '../storage/database.ts'
+import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import { eventsById } from '../storage/events.ts'
 import { messagesBefore } from '../storage/purge.ts'
 import { forgetEvents } from '../storage/sweep.ts'
@@ -48,20 +48,22 @@ const numberOrNull = (value: unknown) => (typeof value === 'number' ? value : nu
 
 /** The work itself, a batch of messages at a step. */
 export const purgeHistoryJob: JobKind = {
-  async step(ctx, { target, request, progress }) {
+  async step(ctx, { target, request, progress }, note) {
     const roomId = parseRoomId(target)
     if (roomId === null) throw invalidParam('That is not a room ID')
     const room = await ctx.numbers.room(roomId)
     if (!room) return { progress, isDone: true }
     const { roomNumber } = room
     const before = { position: numberOrNull(request['position']), ts: numberOrNull(request['ts']) }
-    const count = await purgeSome(ctx, roomNumber, before, request['withLocal'] === true)
+    const deleted = numberOrNull(progress['deletedEvents']) ?? 0
+    const count = await purgeSome(ctx, roomNumber, before, request['withLocal'] === true, (tx, more) =>
+      note(tx, { deletedEvents: deleted + more }),
+    )
     // Somebody else needed one of the rows: once more.
     if (count === null) return { progress, isDone: false }
     // Apart from the deletion, as the sweeper does it.
     if (count > 0) await ctx.log.post([{ kind: 'room', roomId }])
-    const deleted = (numberOrNull(progress['deletedEvents']) ?? 0) + count
-    return { progress: { deletedEvents: deleted }, isDone: count < eventsAtOnce }
+    return { progress: { deletedEvents: deleted + count }, isDone: count < eventsAtOnce }
   },
 }
 
@@ -71,6 +73,7 @@ async function purgeSome(
   roomNumber: number,
   before: Parameters<typeof messagesBefore>[2],
   withLocal: boolean,
+  note: (tx: Tx, count: number) => Promise<void>,
 ): Promise<number | null> {
   try {
     return await transaction(
@@ -80,6 +83,7 @@ async function purgeSome(
         // No bucket passes: what is purged would have lived on, so each key is destroyed by itself.
         const sweeping = { events, pruned: [], passingBucket: -1 }
         if (events.length > 0) await forgetEvents(tx, ctx.numbers.sealer, sweeping)
+        await note(tx, events.length)
         return events.length
       },
       { isolation: 'repeatable read' },
