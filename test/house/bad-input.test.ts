@@ -21,7 +21,8 @@ let world: World
 
 beforeAll(async () => {
   // Work that goes on after a request would change the database behind the next one's back.
-  server = await startTestServer({ loops: [] })
+  // What shows content to administrators is to be asked wrongly too.
+  server = await startTestServer({ loops: [], settings: { admin: { content_access: true } } })
   world = await makeWorld(server)
 })
 

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { routes } from '../../src/api/routes.ts'
 import { type Endpoint } from '../../src/http/endpoint.ts'
+import { type UserId } from '../../src/protocol/identifiers.ts'
+import { registerAdmin } from '../admin/people.ts'
 import { type Exchange, exchange } from '../harness/exchange.ts'
+import { type Person } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { loadSpec } from '../harness/spec.ts'
 import { fillPath, parameterNames, type PathValues, sampleBody, sampleQuery } from './samples.ts'
-import { errcodeOf, makeWorld, type World } from './world.ts'
+import { errcodeOf, makeWorld, withDatabase, type World } from './world.ts'
 
 const spec = loadSpec()
 let server: TestServer
@@ -66,6 +69,46 @@ describe('an endpoint that needs to know who is calling', () => {
         'M_FORBIDDEN',
       ])
     }
+  })
+})
+
+describe('an administrator who is one no longer', () => {
+  const forAdmins = routes.filter(({ auth }) => auth === 'admin')
+
+  /** An administrator with a token that was good until something was set. */
+  async function fallen(name: string, set: string): Promise<Person> {
+    const person = await registerAdmin(server, name)
+    await withDatabase(server, client =>
+      client.query(
+        `UPDATE accounts SET ${set} FROM users WHERE users.user_number = accounts.user_number AND user_id = $1`,
+        [person.userId],
+      ),
+    )
+    // The server remembers sessions until it is told.
+    await server.ctx.log.post([{ kind: 'session', userId: person.userId as UserId }])
+    return person
+  }
+
+  it.each([
+    ['locked', 'is_locked = true', 401, 'M_USER_LOCKED'],
+    ['suspended', 'is_suspended = true', 403, 'M_USER_SUSPENDED'],
+    ['demoted', 'is_admin = false', 403, 'M_FORBIDDEN'],
+  ] as const)('is refused everywhere: %s', async (name, set, status, errcode) => {
+    const person = await fallen(name, set)
+    for (const endpoint of forAdmins) {
+      const done = await call(endpoint, world.hers, person.accessToken)
+      expect([nameOf(endpoint), done.status, errcodeOf(done.json)]).toEqual([nameOf(endpoint), status, errcode])
+    }
+  })
+
+  it('is refused everywhere: deactivated', async () => {
+    const person = await registerAdmin(server, 'deactivated')
+    await world.admin.post(`/_synapse/admin/v1/deactivate/${encodeURIComponent(person.userId)}`)
+    for (const endpoint of forAdmins) {
+      const done = await call(endpoint, world.hers, person.accessToken)
+      expect([nameOf(endpoint), done.status, errcodeOf(done.json)]).toEqual([nameOf(endpoint), 401, 'M_UNKNOWN_TOKEN'])
+    }
+    expect(forAdmins.length).toBeGreaterThan(80)
   })
 })
 
