@@ -96,6 +96,12 @@ describe('compose.yaml', () => {
     expect(places).toEqual(['/var/lib/lethe', '/var/lib/lethe/media', '/var/lib/lethe/keyring'])
   })
 
+  it('runs the version that it lies beside', async () => {
+    const { services } = parse(await read('compose.yaml')) as Compose
+    const { version } = JSON.parse(await read('package.json')) as { version: string } // As npm has it.
+    expect(services['lethe']?.image).toBe(`\${LETHE_IMAGE:-lethe:${version}}`)
+  })
+
   it('names volumes, networks and secrets that there are', async () => {
     const { services, networks, volumes, secrets } = parse(await read('compose.yaml')) as Compose
     const all = Object.values(services)

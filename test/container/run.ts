@@ -65,18 +65,22 @@ async function startPostgres(folder: string, password: string): Promise<ChildPro
   mkdirSync(own)
   chownSync(own, 65534, 65534)
   writeFileSync(join(folder, 'superuser-password'), password, { mode: 0o644 })
-  const initdb = ['-D', join(own, 'cluster'), '-U', 'lethe', '-A', 'scram-sha-256', `--pwfile=${join(folder, 'superuser-password')}`, '-E', 'UTF8', '--locale=C'] // prettier-ignore
+  const initdb = ['-D', join(own, 'cluster'), '-U', 'postgres', '--auth-host=scram-sha-256', '--auth-local=trust', `--pwfile=${join(folder, 'superuser-password')}`, '--data-checksums', '-E', 'UTF8', '--locale=C'] // prettier-ignore
   execFileSync('setpriv', [...as, join(binaries, 'initdb'), ...initdb], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const { services } = parse(readFileSync(join(project, 'compose.yaml'), 'utf8')) as { services: Record<string, { command?: string[] }> } // prettier-ignore
   const settings = ['-D', join(own, 'cluster'), '-h', '127.0.0.1', '-p', String(databasePort), '-k', own]
-  const server = spawn('setpriv', [...as, join(binaries, 'postgres'), ...settings], { stdio: 'ignore' })
-  const { default: pg } = await import('pg')
-  await until('the database', async () => {
-    const client = new pg.Client({ host: '127.0.0.1', port: databasePort, user: 'lethe', password, database: 'postgres' }) // prettier-ignore
-    await client.connect()
-    await client.query('CREATE DATABASE lethe')
-    await client.end()
-    return true
-  })
+  const command = services['postgres']?.command?.slice(1) ?? []
+  const server = spawn('setpriv', [...as, join(binaries, 'postgres'), ...settings, ...command], { stdio: 'ignore' })
+  const prepare = ['--no-psqlrc', '--quiet', '-v', 'ON_ERROR_STOP=1', '-h', own, '-p', String(databasePort), '-U', 'postgres', '-d', 'postgres'] // prettier-ignore
+  const env = { ...process.env, LETHE_ROLE: 'lethe', LETHE_DATABASE: 'lethe', LETHE_PASSWORD_FILE: join(folder, 'superuser-password') } // prettier-ignore
+  await until('the database', () =>
+    Promise.resolve(spawnSync('psql', [...prepare, '-c', 'SELECT 1'], { env }).status === 0 ? true : null),
+  )
+  // As the official image does with what lies in its docker-entrypoint-initdb.d.
+  const { status, stderr } = spawnSync('psql', [...prepare, '-f', join(project, 'helm/lethe/files/postgres.sql')], { env, encoding: 'utf8' }) // prettier-ignore
+  check('the database is prepared', status === 0, stderr)
+  const asSuperuser = spawnSync('psql', ['-h', '127.0.0.1', '-p', String(databasePort), '-U', 'postgres', '-c', 'SELECT 1'], { env: { ...env, PGPASSWORD: password }, encoding: 'utf8' }) // prettier-ignore
+  check('nobody comes in as its superuser over the network', asSuperuser.status !== 0, asSuperuser.stdout)
   return server
 }
 
@@ -160,6 +164,7 @@ async function run(work: string): Promise<void> {
       check('the server is there', server.exitCode === null, shown)
       check('it starts, and shows the link that makes the first account', /\/join\/\S+/.test(shown), shown)
       const status = readFileSync(`/proc/${server.pid}/status`, 'utf8')
+      check('it has nothing to warn of', !/"level":[45]0/.test(shown), shown)
       check('it has no capability, and can get none', /^Uid:\s+10001\s+10001/m.test(status) && /^CapEff:\s+0+$/m.test(status) && /^CapBnd:\s+0+$/m.test(status) && /^NoNewPrivs:\s+1$/m.test(status), status) // prettier-ignore
       check('its health check says so', exec(...(settings.healthcheck ?? [])).status === 0)
       const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()

@@ -13,6 +13,13 @@ const read = (name: string) => readFile(join(chart, name), 'utf8')
 
 const validate = new Ajv2020({ strict: false }).compile(await valuesSchema())
 
+describe('the chart', () => {
+  it('installs the version that it lies beside', async () => {
+    const { version } = JSON.parse(await read('../../package.json')) as { version: string } // As npm has it.
+    expect(parse(await read('Chart.yaml'))).toMatchObject({ version, appVersion: version })
+  })
+})
+
 describe('the chart’s values', () => {
   it('have a schema that is made from the server’s settings and is current', async () => {
     const made = `${JSON.stringify(await valuesSchema(), null, 2)}\n`

@@ -91,7 +91,7 @@ interface Model {
 function operatorProblems(object: Rendered, models: ReadonlyMap<string, Model>): readonly string[] {
   const where = `${object.kind}/${object.metadata.name}`
   if (object.kind === 'Cluster') {
-    const known = new Set(['instances', 'imageName', 'storage', 'resources', 'bootstrap', 'monitoring'])
+    const known = new Set(['instances', 'imageName', 'storage', 'resources', 'bootstrap', 'monitoring', 'postgresql'])
     const spec = new Part(object).at('spec')
     const unknown = Object.keys(spec.value as object).filter(key => !known.has(key))
     const initdb = Object.keys(spec.at('bootstrap', 'initdb').value as object).filter(key => !['database', 'owner', 'encoding', 'localeCollate', 'localeCType', 'dataChecksums', 'walSegmentSize'].includes(key)) // prettier-ignore
