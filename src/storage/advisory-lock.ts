@@ -29,13 +29,18 @@ export async function whileAlone<T>(db: Database, name: LockName, work: () => Pr
       isFree = true
       return null
     }
+    const unlock = () => client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]])
     try {
-      return await work()
-    } finally {
-      isFree = await client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]]).then(
+      const result = await work()
+      await unlock()
+      isFree = true
+      return result
+    } catch (error) {
+      isFree = await unlock().then(
         () => true,
         () => false,
       )
+      throw error
     }
   } finally {
     // A connection that may hold the lock still is closed, and the lock with it, a little later.
