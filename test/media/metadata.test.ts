@@ -208,3 +208,131 @@ describe('a picture that is too large', () => {
     await expect(reading).rejects.toMatchObject({ errcode: 'M_TOO_LARGE' })
   })
 })
+
+/** A box of ISO media: its length, its name, what is in it. */
+function box(name: string, ...content: (Buffer | string)[]): Buffer {
+  const inside = Buffer.concat(content.map(part => Buffer.from(part)))
+  const head = Buffer.alloc(8)
+  head.writeUInt32BE(inside.length + 8)
+  head.write(name, 4, 'latin1')
+  return Buffer.concat([head, inside])
+}
+
+/** The head of a film or of a track, with the second in which it was made. */
+const dated = (name: string, version: 0 | 1) => {
+  const times = version === 0 ? 8 : 16
+  return box(
+    name,
+    Buffer.of(version, 0, 0, 7),
+    Buffer.alloc(times, 0xdd),
+    Buffer.from('\x00\x00\x03\xe8 the rest of it'),
+  )
+}
+
+function film(media: Buffer): Buffer {
+  const ilst = box('meta', Buffer.alloc(4), box('hdlr', 'mdta'), box('ilst', box('data', `+52.5+013.4/ ${mark}`)))
+  const track = box(
+    'trak',
+    dated('tkhd', 1),
+    box('udta', box('name', mark)),
+    box('mdia', dated('mdhd', 0), box('minf', 'how to play it')),
+  )
+  const long = Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from('mdat'), Buffer.alloc(8), media])
+  long.writeBigUInt64BE(BigInt(long.length), 8)
+  return Buffer.concat([
+    box('ftyp', 'mp42', Buffer.alloc(4), 'isom'),
+    box('moov', dated('mvhd', 0), box('udta', box('\xa9xyz', `+52.5+013.4/ ${mark}`)), ilst, track),
+    box('uuid', Buffer.from('be7acfcb97a942e89c71999491e3afac', 'hex'), xmp),
+    box('uuid', randomBytes(16), 'a box that players need'),
+    long,
+  ])
+}
+
+describe('a film', () => {
+  it('keeps all that is played, in its place, and says neither where nor when it was made', async () => {
+    const media = randomBytes(200_000)
+    const original = film(media)
+    for (const size of [65_536, 1_000, 13]) {
+      const kept = await strip(original, 'video/mp4', size)
+      expect(kept).toHaveLength(original.length)
+      expect([kept.includes(mark), kept.includes('+52.5'), kept.includes(Buffer.alloc(8, 0xdd))]).toEqual([
+        false,
+        false,
+        false,
+      ])
+      expect(kept.subarray(-media.length).equals(media)).toBe(true)
+      for (const part of ['how to play it', 'the rest of it', 'a box that players need', 'moov', 'trak', 'mdia']) {
+        expect(kept.includes(part)).toBe(true)
+      }
+    }
+  })
+})
+
+describe('an AVIF', () => {
+  it('keeps its pixels and colours, and nothing else', async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const
+    const original = await sharp({ create: { width: 64, height: 48, channels: 3, background: '#888', noise } })
+      .avif()
+      .withIccProfile('p3')
+      .withExif(exif)
+      .withXmp(xmp)
+      .toBuffer()
+    expect(original.includes(mark)).toBe(true)
+    for (const size of [65_536, 7]) {
+      const kept = await strip(original, 'image/avif', size)
+      expect(kept).toHaveLength(original.length)
+      expect(kept.includes(mark)).toBe(false)
+      expect(namesPlace((await sharp(kept).metadata()).exif)).toBe(false)
+      expect((await sharp(kept).metadata()).icc).toBeInstanceOf(Buffer)
+      expect(await pixels(kept)).toEqual(await pixels(original))
+    }
+  })
+})
+
+describe('a HEIC', () => {
+  const number16 = (...values: number[]) => Buffer.concat(values.map(value => Buffer.from([value >> 8, value & 255])))
+  const number32 = (value: number) => Buffer.concat([number16(value >>> 16, value & 0xffff)])
+  const info = (item: number, type: string) => box('infe', Buffer.from([2, 0, 0, 0]), number16(item, 0), type, '\0')
+
+  /** Three items: the picture in the file, the Exif block behind it, XMP in the list itself. */
+  function heic(shown: Buffer, block: Buffer): Buffer {
+    const described = Buffer.from(xmp)
+    const list = (offset: number) =>
+      box(
+        'meta',
+        Buffer.alloc(4),
+        box('hdlr', 'pict'),
+        box('iinf', Buffer.alloc(4), number16(3), info(1, 'hvc1'), info(2, 'Exif'), info(3, 'mime')),
+        box('iloc', Buffer.from([1, 0, 0, 0, 0x44, 0x00]), number16(3),
+          number16(1, 0, 0, 1), number32(offset), number32(shown.length),
+          number16(2, 0, 0, 1), number32(offset + shown.length), number32(block.length),
+          number16(3, 1, 0, 1), number32(0), number32(described.length)),
+        box('idat', described),
+      ) // prettier-ignore
+    const type = box('ftyp', 'heic', Buffer.alloc(4), 'mif1heic')
+    return Buffer.concat([type, list(type.length + list(0).length + 8), box('mdat', shown, block)])
+  }
+
+  it('keeps the items that are shown, and none that describe them', async () => {
+    const shown = randomBytes(100_000)
+    const original = heic(shown, Buffer.from(`\0\0\0\x06Exif\0\0MM${mark}`))
+    for (const size of [65_536, 11]) {
+      const kept = await strip(original, 'image/heic', size)
+      expect(kept).toHaveLength(original.length)
+      expect([kept.includes(mark), kept.includes('rdf:about')]).toEqual([false, false])
+      expect(kept.includes(shown)).toBe(true)
+    }
+  })
+
+  it('passes whatever it is made into, and neither hangs nor grows', async () => {
+    const original = heic(randomBytes(300), Buffer.from(`Exif${mark}`))
+    await fc.assert(
+      fc.asyncProperty(fc.nat(original.length - 1), fc.nat(255), fc.nat(original.length), async (at, byte, length) => {
+        const changed = Buffer.from(original)
+        changed[at] = byte
+        expect(await strip(changed.subarray(0, length))).toHaveLength(length)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

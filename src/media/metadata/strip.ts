@@ -3,6 +3,7 @@ import { unknownType } from '../headers.ts'
 import { imageFormatOf, imageHeadBytes, type ImageFormat } from '../image-format.ts'
 import { ByteReader } from './byte-reader.ts'
 import { stripGif } from './gif.ts'
+import { isIsoMedia, stripIsoMedia } from './iso-media.ts'
 import { stripJpeg } from './jpeg.ts'
 import { stripPng } from './png.ts'
 import { stripWebp } from './webp.ts'
@@ -18,7 +19,7 @@ const strippers: Readonly<Record<ImageFormat, (reader: ByteReader) => AsyncGener
 }
 
 /**
- * An upload as it is kept. Pictures (JPEG, PNG, GIF, WebP, by their first bytes, whatever they are said to be) lose what
+ * An upload as it is kept. Pictures and films (JPEG, PNG, GIF, WebP, HEIC, AVIF, MP4, QuickTime, by their first bytes) lose what
  * they tell beside what they show: where and when they were taken, by which camera, thumbnails, comments. They are not
  * encoded anew, and keep colours and orientation. Everything else, encrypted files among it, passes unchanged. Takes a
  * normalised type. The stream is read to its end; it throws M_TOO_LARGE after `limitBytes`.
@@ -28,6 +29,7 @@ export function withoutMetadata(stream: Readable, contentType: string, limitByte
 }
 
 async function* stripped(reader: ByteReader, contentType: string): AsyncGenerator<Buffer> {
+  if (isIsoMedia(await reader.peek(imageHeadBytes))) return yield* stripIsoMedia(reader)
   const format = pictureIn(await reader.peek(imageHeadBytes), contentType)
   if (format === null) return yield* reader.pass(Infinity)
   yield* strippers[format](reader)
