@@ -174,6 +174,11 @@ describe('the documentation', () => {
     expect(there.filter(name => name !== 'README.md' && !listed.includes(name))).toEqual([])
   })
 
+  it('shows every picture that there is', () => {
+    const shown = pages.flatMap(({ text }) => [...text.matchAll(/images\/([\w-]+\.png)\)/g)].map(([, name]) => name))
+    expect(readdirSync(join(repositoryFolder, 'docs/images')).filter(name => !shown.includes(name))).toEqual([])
+  })
+
   it('holds what is promised twice in the same words', () => {
     const tableIn = (path: string) => pages.find(each => each.path === path)?.text.match(/^\| \d+ \| .*$/gm) ?? []
     expect(tableIn('README.md').length).toBeGreaterThan(20)
