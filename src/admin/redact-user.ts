@@ -1,9 +1,18 @@
 import { type Context, isLocal } from '../context.ts'
 import { invalidParam, MatrixError, notFound } from '../errors.ts'
-import { type EventId, parseRoomId, parseUserId, type RoomId, type UserId } from '../protocol/identifiers.ts'
+import {
+  type EventId,
+  parseEventId,
+  parseRoomId,
+  parseUserId,
+  type RoomId,
+  type UserId,
+} from '../protocol/identifiers.ts'
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
 import { append } from '../rooms/append.ts'
 import { jobOf } from '../storage/background-jobs.ts'
+import { eventsById } from '../storage/events.ts'
+import { eventFlags } from '../storage/log-entries.ts'
 import { joinedRooms } from '../storage/memberships.ts'
 import { messagesOfSender } from '../storage/purge.ts'
 import { type JobKind, orderJob } from './jobs.ts'
@@ -61,17 +70,20 @@ interface Progress {
   readonly before: number
   readonly redacted: number
   readonly failed: JsonObject
+  /** Messages that are being redacted: one that is redacted already was so by this job, before its process died. */
+  readonly pending: string[]
 }
 
 function progressOf(progress: JsonObject): Progress {
   const number = (key: string, otherwise: number) => (typeof progress[key] === 'number' ? progress[key] : otherwise)
-  const { failed } = progress
+  const { failed, pending } = progress
   return {
     room: number('room', 0),
     count: number('count', 0),
     before: number('before', Number.MAX_SAFE_INTEGER),
     redacted: number('redacted', 0),
     failed: isJsonObject(failed) ? failed : {},
+    pending: Array.isArray(pending) ? pending.map(String) : [],
   }
 }
 
@@ -85,23 +97,43 @@ export const redactUserJob: JobKind = {
     if (user === null || sender === null) throw invalidParam('That is not a user ID')
     if (rooms[at.room] === undefined) return { progress, isDone: true }
     const room = roomId === null ? null : await ctx.numbers.room(roomId)
-    const nextRoom = { ...at, room: at.room + 1, count: 0, before: Number.MAX_SAFE_INTEGER }
+    if (room && at.pending.length > 0) {
+      return {
+        progress: { ...at, pending: [], ...(await redactPending(ctx, room.roomId, sender, at, request['reason'])) },
+        isDone: false,
+      }
+    }
+    const nextRoom = { ...at, room: at.room + 1, count: 0, before: Number.MAX_SAFE_INTEGER, pending: [] }
     const limit = Number(request['limit']) - at.count
     if (!room || limit <= 0) return { progress: { ...nextRoom }, isDone: false }
     const senderNumber = await ctx.numbers.user(user)
     const messages = await messagesOfSender(ctx.db.kysely, room.roomNumber, senderNumber, at.before, Math.min(limit, eventsAtOnce)) // prettier-ignore
-    const failed = { ...at.failed }
-    let redacted = at.redacted
-    for (const { eventId } of messages) {
-      const failure = await redactOne(ctx, room.roomId, sender, eventId, request['reason'])
-      if (failure === null) redacted += 1
-      else if (Object.keys(failed).length < failureLimit) failed[eventId] = failure
-    }
     const last = messages.at(-1)
-    if (!last) return { progress: { ...nextRoom, redacted, failed }, isDone: false }
+    if (!last) return { progress: { ...nextRoom }, isDone: false }
     const count = at.count + messages.length
-    return { progress: { ...at, count, before: last.position, redacted, failed }, isDone: false }
+    const pending = messages.map(({ eventId }) => eventId)
+    return { progress: { ...at, count, before: last.position, pending }, isDone: false }
   },
+}
+
+/** Redacts what is pending, but for what is redacted already; counts both. */
+async function redactPending(
+  ctx: Context,
+  roomId: RoomId,
+  sender: UserId,
+  at: Progress,
+  reason: unknown,
+): Promise<Pick<Progress, 'redacted' | 'failed'>> {
+  const failed = { ...at.failed }
+  let redacted = at.redacted
+  const ids = at.pending.flatMap(text => parseEventId(text) ?? [])
+  for (const { event, flags } of await eventsById(ctx.db.kysely, ctx.numbers, ids)) {
+    const isDone = (flags & eventFlags.redacted) !== 0
+    const failure = isDone ? null : await redactOne(ctx, roomId, sender, event.eventId, reason)
+    if (failure === null) redacted += 1
+    else if (Object.keys(failed).length < failureLimit) failed[event.eventId] = failure
+  }
+  return { redacted, failed }
 }
 
 /** Why an event could not be redacted; `null` if it was. */

@@ -135,6 +135,9 @@ describe('work that an administrator ordered, when the server is killed', () => 
       [room],
     )
     expect(redactions).toBe(messages)
+    expect(await tasksAbout('@alice:lethe.test')).toMatchObject([
+      { status: 'complete', result: { redacted: messages } },
+    ])
   }, 120_000)
 
   it('empties a room, moves everybody into one in its place, and deletes it', async () => {
