@@ -17,7 +17,7 @@ export interface DatabaseWarning {
 /** The advisory lock of those who change the role's settings: 'quiet' in ASCII. */
 const LOCK_KEY = 0x7175696574
 /** The oldest version whose SQL we use. */
-export const OLDEST_VERSION = 140_000
+export const OLDEST_VERSION = 150_000
 
 interface Facts {
   readonly version: number
@@ -152,7 +152,7 @@ export async function inspectDatabase(pool: Pick<pg.Pool, 'query'>): Promise<rea
     warnings.push({
       setting: 'server_version',
       concern: 'operation',
-      message: 'the database is older than PostgreSQL 14',
+      message: 'the database is older than PostgreSQL 15',
       hint: 'move it to a newer one with pg_upgrade',
     })
   }

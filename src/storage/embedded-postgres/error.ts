@@ -4,7 +4,7 @@ export class EmbeddedPostgresError extends Error {
 }
 
 /** The way out that every message about the embedded database ends with. */
-export const OWN_DATABASE_HINT = 'Or set database.url to a PostgreSQL (14 or later) of your own.'
+export const OWN_DATABASE_HINT = 'Or set database.url to a PostgreSQL (15 or later) of your own.'
 
 /** The `code` of a system error (`ENOENT`), or null for anything else. */
 export function systemErrorCode(error: unknown): string | null {
