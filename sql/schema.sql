@@ -146,6 +146,12 @@ table devices
   constraint devices_user_number_fkey FOREIGN KEY (user_number) REFERENCES accounts(user_number) ON DELETE CASCADE
   CREATE INDEX devices_last_seen ON devices USING btree (last_seen_on)
 
+table doctor_probes
+  secret_hash bytea not null
+  expires_ts bigint not null
+  constraint doctor_probes_pkey PRIMARY KEY (secret_hash)
+  constraint doctor_probes_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+
 table erasures
   user_number integer not null
   receipt_hash bytea not null
@@ -527,6 +533,7 @@ table server
   keyring_id text collate C
   keyring_serial bigint not null default 0
   next_chunk bigint not null default 0
+  is_set_back boolean not null default false
   constraint server_only_row_check CHECK (only_row)
   constraint server_pkey PRIMARY KEY (only_row)
 

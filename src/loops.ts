@@ -1,6 +1,7 @@
 import { type Context } from './context.ts'
 import { backgroundJobs } from './admin/job-loop.ts'
 import { eraser } from './privacy/eraser.ts'
+import { reforgetter } from './privacy/forget-unreadable.ts'
 import { sweeper } from './retention/sweeper.ts'
 
 /** Work that goes on by itself while the server runs. */
@@ -11,4 +12,4 @@ export interface Loop {
 }
 
 /** Every loop of a server, in the order of starting; they end in the opposite order. */
-export const loops: readonly Loop[] = [sweeper, eraser, backgroundJobs]
+export const loops: readonly Loop[] = [sweeper, eraser, reforgetter, backgroundJobs]

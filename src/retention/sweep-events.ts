@@ -102,6 +102,29 @@ async function sweepTogether<Room extends PassingRoom>(
   return count
 }
 
+/**
+ * Deletes the events that `find` returns, together with all that points to them; each key is destroyed by itself. Returns how
+ * many there were. Throws `DatabaseError`, also when somebody else needs one of the rows just now.
+ */
+export async function forgetFound(ctx: Context, find: (tx: Tx) => Promise<readonly ExpiredEvent[]>): Promise<number> {
+  const found = await transaction(
+    ctx.db,
+    async tx => {
+      const events = await find(tx)
+      await forget(ctx, tx, events, -1)
+      return events
+    },
+    { isolation: 'repeatable read' },
+  )
+  if (found.length === 0) return 0
+  const rooms = await ctx.numbers.rooms(found.map(({ roomNumber }) => roomNumber))
+  await tell(
+    ctx,
+    [...rooms].map(([roomNumber, { roomId }]) => ({ roomNumber, roomId })),
+  )
+  return found.length
+}
+
 /** Has every process forget what it remembers of the rooms' events. */
 async function tell(ctx: Context, rooms: readonly SweptRoom[]): Promise<void> {
   await ctx.log.post(rooms.map(({ roomId }) => ({ kind: 'room', roomId })))

@@ -3,6 +3,7 @@ import { lifetimeDays } from '../privacy/lifetimes.ts'
 import { deleteOldAuditedUses } from '../storage/admin-audit.ts'
 import { deleteOldJobs } from '../storage/background-jobs.ts'
 import { transaction, type Tx } from '../storage/database.ts'
+import { deleteExpiredProbes } from '../storage/doctor-probes.ts'
 import { deleteExpiredReceipts } from '../storage/erasures.ts'
 import { deleteExpiredInteractiveAuthSessions } from '../storage/interactive-auth.ts'
 import { deleteExpiredJoinLinks } from '../storage/join-links.ts'
@@ -41,6 +42,7 @@ export async function sweepRows(ctx: Context, signal: AbortSignal): Promise<numb
     tx => deleteExpiredInteractiveAuthSessions(tx, nowTs, rowBatchSize),
     tx => deleteExpiredPageSessions(tx, nowTs),
     tx => deleteExpiredReceipts(tx, nowTs),
+    tx => deleteExpiredProbes(tx, nowTs),
     tx => deleteOldAuditedUses(tx, tsBefore(lifetimeDays.admin_audit), rowBatchSize),
     tx => deleteOldJobs(tx, tsBefore(lifetimeDays.background_jobs), rowBatchSize),
     tx => deleteOldReports(tx, tsBefore(lifetimeDays.reports), rowBatchSize),

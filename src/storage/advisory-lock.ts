@@ -5,6 +5,7 @@ export const lockKeys = {
   sweeper: 4_921_001,
   eraser: 4_921_003,
   background_jobs: 4_921_004,
+  set_back: 4_921_005,
   keyring: 4_921_100,
   running: 4_921_101,
   starting: 4_921_102,

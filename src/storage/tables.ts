@@ -9,6 +9,11 @@ export interface Tables {
     keyring_id: string | null
     keyring_serial: Generated<number>
     next_chunk: Generated<number>
+    is_set_back: Generated<boolean>
+  }
+  doctor_probes: {
+    secret_hash: Buffer
+    expires_ts: number
   }
   dead_seals: {
     seal: Buffer

@@ -1,8 +1,16 @@
 import { lifetimeDays } from '../lifetimes.ts'
-import { type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
+import { expiresTs, type Inventory, logPosition, personal, plain, roomNumber } from './entry.ts'
 
 type ServerTable =
-  'dead_seals' | 'server' | 'schema_migrations' | 'log_head' | 'log_epochs' | 'log' | 'log_days' | 'sweeps'
+  | 'dead_seals'
+  | 'doctor_probes'
+  | 'server'
+  | 'schema_migrations'
+  | 'log_head'
+  | 'log_epochs'
+  | 'log'
+  | 'log_days'
+  | 'sweeps'
 
 /** What the server keeps of itself: its name, its log, its schema. */
 export const serverTables: Inventory<ServerTable> = {
@@ -17,6 +25,9 @@ export const serverTables: Inventory<ServerTable> = {
       keyring_id: plain('Names the keyring that opens what is sealed.'),
       keyring_serial: plain('How often that was written, so that an older copy of it is known for one.'),
       next_chunk: plain('How far its keys are handed out.'),
+      is_set_back: plain(
+        'That a backup was put in place of the database, and what has been forgotten since must go again.',
+      ),
     },
   },
   dead_seals: {
@@ -24,6 +35,15 @@ export const serverTables: Inventory<ServerTable> = {
     whose: 'nobody',
     lifetime: 'until used',
     columns: { seal: plain('Where the key stands in the keyring.') },
+  },
+  doctor_probes: {
+    purpose: 'Lets the operator’s "lethe doctor" test the way to the server, for some minutes.',
+    whose: 'nobody',
+    lifetime: 'until it expires',
+    columns: {
+      secret_hash: plain('The hash of what the doctor proves itself with.'),
+      expires_ts: expiresTs,
+    },
   },
   schema_migrations: {
     purpose: 'The changes of the schema that were applied.',

@@ -3,6 +3,7 @@ import { describeError, type Logger } from '../../log.ts'
 import { type Random } from '../../random.ts'
 import { type Database, transaction, type Tx } from '../../storage/database.ts'
 import { lockKeyring, noteKeyring, skipUserNumbers } from '../../storage/keyring-row.ts'
+import { markSetBack } from '../../storage/set-back.ts'
 import {
   decodeKeyring, type Destruction, encodeKeyring, type Keyring, KeyringError, type LivingKeys, newKeyring, rotated,
   withoutBefore, withoutKeys,
@@ -125,6 +126,9 @@ async function current(tx: Tx, { store, serverName, random }: KeyringOptions): P
         'it. Put the newest copy back; if there is none, take this one on with "lethe keys restore".',
     )
   }
+  // It was written without the database: that was set back to a copy of itself, or a process died at that very moment. Nobody
+  // can tell which, and only the first does harm when nothing is done.
+  if (row.keyringId !== null && keyring.serial > row.serial) await markSetBack(tx)
   return { ...keyring, nextChunk: Math.max(keyring.nextChunk, row.nextChunk) }
 }
 

@@ -1,0 +1,115 @@
+import { type Context } from '../context.ts'
+import { describeError } from '../log.ts'
+import { deleteMedia } from '../media/delete.ts'
+import { forgetFound } from '../retention/sweep-events.ts'
+import { whileAlone } from '../storage/advisory-lock.ts'
+import { transaction } from '../storage/database.ts'
+import { clearSetBack, isSetBack, livingAccountsAfter, mediaFilesAfter, messagesAfter } from '../storage/set-back.ts'
+import { eraseAccount } from './erase.ts'
+import { eraseAll } from './eraser.ts'
+import { placeOf } from './seal.ts'
+
+/** How much one step looks at. */
+const batchSize = 500
+
+/** What had to go from a database that was set back. */
+export interface Forgotten {
+  readonly accounts: number
+  readonly messages: number
+  readonly media: number
+}
+
+/**
+ * Deletes from a database that was set back to an older copy what its keyring cannot open: it was erased, redacted or deleted
+ * after the copy was made, and is to be gone again, whatever the copy says. `null` where there is nothing of the kind to do.
+ * May be stopped or killed at any point, and begins anew then; whatever is left meanwhile cannot be read. Throws `DatabaseError`.
+ */
+export async function forgetUnreadable(ctx: Context, signal: AbortSignal): Promise<Forgotten | null> {
+  if (!(await isSetBack(ctx.db.kysely))) return null
+  const accounts = await forgetAccounts(ctx, signal)
+  const messages = await forgetMessages(ctx, signal)
+  const media = await forgetMedia(ctx, signal)
+  if (!signal.aborted) await transaction(ctx.db, clearSetBack)
+  return { accounts, messages, media }
+}
+
+/** How often a process looks whether the database was set back under it (a failover that lost commits). */
+const lookIntervalMs = 60_000
+
+/** Forgets anew, while the server runs, what a copy of the database has brought back. */
+export const reforgetter = {
+  name: 'reforgetter',
+  start(ctx: Context): () => Promise<void> {
+    const stopping = new AbortController()
+    const running = forgetOnAndOn(ctx, stopping.signal)
+    return async () => {
+      stopping.abort()
+      await running
+    }
+  },
+}
+
+async function forgetOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const forgotten = await whileAlone(ctx.db, 'set_back', () => forgetUnreadable(ctx, signal))
+      if (forgotten) ctx.logger.warn('The database was set back: what had been forgotten is forgotten again', { component: 'reforgetter', count: forgotten.accounts + forgotten.messages + forgotten.media }) // prettier-ignore
+    } catch (error) {
+      ctx.logger.warn('Forgetting again did not come to its end', { component: 'reforgetter', ...describeError(error) })
+    }
+    // It rejects for no other reason than that it is to stop.
+    await ctx.clock.sleep(lookIntervalMs, signal).catch(() => undefined)
+  }
+}
+
+/** Accounts whose key is gone were erased: what a copy brings back of them is erased again. */
+async function forgetAccounts(ctx: Context, signal: AbortSignal): Promise<number> {
+  const { sealer } = ctx.numbers
+  let count = 0
+  for (let after = 0; !signal.aborted;) {
+    const page = await livingAccountsAfter(ctx.db.kysely, after, batchSize)
+    for (const account of page) {
+      after = account.userNumber
+      if (sealer.keyAt(sealer.accountPlace(account.userNumber)) !== null) continue
+      await eraseAccount(ctx, account)
+      count++
+    }
+    if (page.length < batchSize) break
+  }
+  if (count > 0) await eraseAll(ctx, signal)
+  return count
+}
+
+async function forgetMessages(ctx: Context, signal: AbortSignal): Promise<number> {
+  let count = 0
+  for (let after: number | null = 0; after !== null && !signal.aborted;) {
+    const from: number = after
+    count += await forgetFound(ctx, async tx => {
+      const page = await messagesAfter(tx, from, batchSize)
+      after = page.length < batchSize ? null : (page.at(-1)?.eventNumber ?? null)
+      return page.filter(({ seal }) => !isReadable(ctx, seal))
+    })
+  }
+  return count
+}
+
+async function forgetMedia(ctx: Context, signal: AbortSignal): Promise<number> {
+  let count = 0
+  for (let after = ''; !signal.aborted;) {
+    const page = await mediaFilesAfter(ctx.db.kysely, after, batchSize)
+    for (const { mediaId, fileName } of page) {
+      after = mediaId
+      const seal = await ctx.mediaStore.sealOf(fileName)
+      // A file that is not there may yet be put back.
+      if (seal !== null && !isReadable(ctx, seal) && (await deleteMedia(ctx, mediaId))) count++
+    }
+    if (page.length < batchSize) break
+  }
+  return count
+}
+
+/** True for what is not sealed, too. */
+function isReadable(ctx: Context, seal: Buffer): boolean {
+  const place = placeOf(seal)
+  return place === null || ctx.numbers.sealer.keyAt(place) !== null
+}

@@ -1,0 +1,119 @@
+import { sql } from 'kysely'
+import { type EventId } from '../protocol/identifiers.ts'
+import { type MediaId } from '../protocol/media-id.ts'
+import { type UserId } from '../protocol/identifiers.ts'
+import { type Reader, type Tx } from './database.ts'
+import { type ExpiredEvent } from './sweep.ts'
+
+/**
+ * What may be used once and is whole again in a database that was set back: one-time keys that were handed out since would
+ * be handed out twice, and links and tokens that were used up would be good again. Fallback keys stay, since a device that is
+ * away has nothing else, and count as used, so that it makes another.
+ * https://spec.matrix.org/v1.19/client-server-api/#one-time-and-fallback-keys
+ */
+const usedUp = [
+  'DELETE FROM one_time_keys',
+  'UPDATE fallback_keys SET is_used = true WHERE NOT is_used',
+  'DELETE FROM login_tokens',
+  'DELETE FROM interactive_auth_sessions',
+  'DELETE FROM page_sessions',
+  'DELETE FROM join_links',
+  'UPDATE server SET is_set_back = true',
+] as const
+
+/** A connection in a transaction. */
+interface Connected {
+  query(text: string): Promise<unknown>
+}
+
+/** Takes out of a database that was set back what must not be used twice, and notes that more has to go. */
+export async function markSetBack(within: Tx | Connected): Promise<void> {
+  for (const statement of usedUp) {
+    if ('query' in within) await within.query(statement)
+    else await sql.raw(statement).execute(within)
+  }
+}
+
+/** True if the database was set back, and what has been forgotten since has not gone yet. */
+export async function isSetBack(reader: Reader): Promise<boolean> {
+  const row = await reader.selectFrom('server').select('is_set_back').executeTakeFirst()
+  return row?.is_set_back === true
+}
+
+/** Notes that nothing is left that the keyring cannot open. */
+export async function clearSetBack(tx: Tx): Promise<void> {
+  await tx.updateTable('server').set({ is_set_back: false }).execute()
+}
+
+/** A message, with the beginning of what it is sealed as. */
+export interface SealedMessage extends ExpiredEvent {
+  /** Where its key stands; see `placeOf`. */
+  readonly seal: Buffer
+}
+
+/** Up to `limit` messages whose numbers are above `after`, in the order of their numbers. */
+export async function messagesAfter(reader: Reader, after: number, limit: number): Promise<SealedMessage[]> {
+  const { rows } = await sql<{
+    event_number: number
+    room_number: number
+    event_id: string
+    position: number | null
+    snapshot_number: number | null
+    is_extremity: boolean
+    seal: Buffer
+  }>`SELECT e.event_number, e.room_number, e.event_id, e.position, e.snapshot_number,
+       e.event_number = ANY (r.forward_extremities) AS is_extremity, substring(e.body FROM 1 FOR 10) AS seal
+     FROM events e JOIN rooms r USING (room_number)
+     WHERE e.event_number > ${after} AND e.state_key_number IS NULL ORDER BY e.event_number LIMIT ${limit}`.execute(
+    reader,
+  )
+  return rows.map(row => ({
+    eventNumber: row.event_number,
+    roomNumber: row.room_number,
+    // The column holds nothing but event IDs that were parsed before they were inserted.
+    eventId: row.event_id as EventId,
+    position: row.position,
+    snapshotNumber: row.snapshot_number,
+    isExtremity: row.is_extremity,
+    seal: row.seal,
+  }))
+}
+
+/** An account of somebody here that is in use. */
+export interface LivingAccount {
+  readonly userId: UserId
+  readonly userNumber: number
+}
+
+/** Up to `limit` accounts that are not deactivated and whose numbers are above `after`, in the order of their numbers. */
+export async function livingAccountsAfter(reader: Reader, after: number, limit: number): Promise<LivingAccount[]> {
+  const rows = await reader
+    .selectFrom('accounts as a')
+    .innerJoin('users as u', 'u.user_number', 'a.user_number')
+    .select(['u.user_id', 'a.user_number'])
+    .where('a.user_number', '>', after)
+    .where('a.is_deactivated', '=', false)
+    .orderBy('a.user_number')
+    .limit(limit)
+    .execute()
+  // The column holds nothing but user IDs that were parsed before they were inserted.
+  return rows.map(row => ({ userId: row.user_id as UserId, userNumber: row.user_number }))
+}
+
+/** Up to `limit` media that have a file and whose names come after `after`, in the order of their names. */
+export async function mediaFilesAfter(
+  reader: Reader,
+  after: string,
+  limit: number,
+): Promise<{ readonly mediaId: MediaId; readonly fileName: string }[]> {
+  const rows = await reader
+    .selectFrom('media')
+    .select(['media_id', 'file_name'])
+    .where('media_id', '>', after)
+    .where('file_name', 'is not', null)
+    .orderBy('media_id')
+    .limit(limit)
+    .execute()
+  // The column holds nothing but names that were parsed before they were inserted.
+  return rows.map(row => ({ mediaId: row.media_id as MediaId, fileName: row.file_name ?? '' }))
+}
