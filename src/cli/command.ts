@@ -59,6 +59,20 @@ export async function withConfig(
   return show(await work(loaded.config), options)
 }
 
+/** Reads the settings and runs a command that opens by itself what it needs; what it throws is said, and ends it with `failed`. */
+export async function withSettings(
+  options: CommonOptions,
+  work: (config: Config) => Promise<Outcome>,
+): Promise<number> {
+  const loaded = loadConfig({ configFile: options.config ?? null })
+  if (!loaded.ok) return withConfig(options, () => ({ json: null, lines: [] }))
+  try {
+    return show(await work(loaded.config), options)
+  } catch (error) {
+    return fail(explain(error).replace('Lethe could not start: ', ''), exits.failed, options)
+  }
+}
+
 /** Opens the database of the settings, beside a running server or alone, and runs a command over it. */
 export async function withContext(options: CommonOptions, work: (ctx: Context) => Promise<Outcome>): Promise<number> {
   const loaded = loadConfig({ configFile: options.config ?? null })

@@ -1,22 +1,32 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { systemClock } from '../clock.ts'
-import { type Config, loadConfig } from '../config.ts'
-import { codeOf } from '../errors.ts'
+import { type Config } from '../config.ts'
 import { silentLogger } from '../log.ts'
 import { decryptBackup, encryptBackup } from '../privacy/keyring/backup.ts'
 import { createKeyringFile } from '../privacy/keyring/file-store.ts'
-import { decodeKeyring, encodeKeyring, type Keyring, KeyringError, withoutKeys } from '../privacy/keyring/keyring.ts'
+import { keptAlive } from '../privacy/keyring/keep-living.ts'
+import {
+  decodeKeyring,
+  encodeKeyring,
+  type Keyring,
+  KeyringError,
+  type SealPlace,
+  withoutKeys,
+} from '../privacy/keyring/keyring.ts'
 import { keyringStoreOf } from '../privacy/keyring/open-store.ts'
 import { passedBucket, placeOf } from '../privacy/seal.ts'
+import { sealOfFile } from '../privacy/sealed-media.ts'
 import { systemRandom } from '../random.ts'
 import { withDatabase } from '../server.ts'
 import { newSigningKeyLine } from '../signing-key.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
-import { type Database, transaction } from '../storage/database.ts'
+import { type Database, transaction, type Tx } from '../storage/database.ts'
 import { countDeadSeals, deadSeals, keyringRow, lockKeyring, noteKeyring, skipUserNumbers } from '../storage/keyring-row.ts' // prettier-ignore
-import { type CommonOptions, exits, type Outcome, show, withConfig } from './command.ts'
-import { explain } from './explain.ts'
+import { createFileStore } from '../storage/media-file-store.ts'
+import { fileNamesInTables, livingAccountNumbers, sealsInTables } from '../storage/sealed-places.ts'
+import { markSetBack } from '../storage/set-back.ts'
+import { type CommonOptions, type Outcome, show, withSettings } from './command.ts'
+import { readNamedFile, readPassphrase } from './passphrase.ts'
 
 export type KeysOptions = CommonOptions & { readonly passphraseFile?: string; readonly acceptOlder?: boolean }
 
@@ -24,21 +34,11 @@ export type KeysOptions = CommonOptions & { readonly passphraseFile?: string; re
 const deadSealLimit = 1_000_000
 
 /** Runs a command about the keyring, which opens the database but no keyring: that may be what is amiss. */
-export async function withKeys(
-  options: KeysOptions,
+export function withKeys(
+  options: CommonOptions,
   work: (config: Config, db: Database) => Promise<Outcome>,
 ): Promise<number> {
-  const loaded = loadConfig({ configFile: options.config ?? null })
-  if (!loaded.ok) return withConfig(options, () => ({ json: null, lines: [] }))
-  const { config } = loaded
-  try {
-    return show(await withDatabase(config, silentLogger, db => work(config, db)), options)
-  } catch (error) {
-    const text = explain(error).replace('Lethe could not start: ', '')
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ error: text })}\n`)
-    process.stderr.write(`${text}\n`)
-    return exits.failed
-  }
+  return withSettings(options, config => withDatabase(config, silentLogger, db => work(config, db)))
 }
 
 /** A signing key that nobody else has, in the form that the setting `signing_key` takes. */
@@ -68,7 +68,7 @@ export async function keysStatus(config: Config, db: Database): Promise<Outcome>
 
 /** Writes an encrypted copy of the keyring over the one before. */
 export async function backUpKeys(config: Config, file: string, options: KeysOptions): Promise<Outcome> {
-  const passphrase = await readPassphrase(options)
+  const passphrase = await readPassphrase(options, true)
   const keyring = await stored(config)
   const bytes = await encryptBackup(encodeKeyring(keyring), passphrase, systemRandom)
   await createKeyringFile(resolve(file)).write(bytes)
@@ -83,14 +83,23 @@ export async function backUpKeys(config: Config, file: string, options: KeysOpti
 
 /** Puts a backup in the place of the keyring. Refuses while a server runs, and copies that are another database's or too old. */
 export async function restoreKeys(config: Config, db: Database, file: string, options: KeysOptions): Promise<Outcome> {
-  const passphrase = await readPassphrase(options)
-  const keyring = decodeKeyring(await decryptBackup(await readBackup(file), passphrase))
-  const done = await whileAlone(db, 'running', () => takeOn(config, db, keyring, options.acceptOlder === true))
+  const keyring = await readKeysCopy(file, options)
+  const done = await whileAlone(db, 'running', () => takeOnKeys(config, db, keyring, options.acceptOlder === true))
   if (done) return done
   throw new KeyringError('A server runs on this database: stop it first.')
 }
 
-async function takeOn(config: Config, db: Database, copy: Keyring, acceptsOlder: boolean): Promise<Outcome> {
+/** The keyring in an encrypted copy of it. Throws `KeyringError`. */
+export async function readKeysCopy(file: string, options: KeysOptions): Promise<Keyring> {
+  const bytes = await readNamedFile(file)
+  return decodeKeyring(await decryptBackup(bytes, await readPassphrase(options, false)))
+}
+
+/**
+ * Puts a copy of the keyring in its place, while no server runs. What the database knows to be destroyed is destroyed in it; of
+ * an older copy nothing stays but what the database still holds, since the rest may have been destroyed meanwhile.
+ */
+export async function takeOnKeys(config: Config, db: Database, copy: Keyring, acceptsOlder: boolean): Promise<Outcome> {
   return transaction(db, async tx => {
     const row = await lockKeyring(tx)
     if (copy.serverName !== config.serverName || copy.id !== row.keyringId) {
@@ -100,25 +109,48 @@ async function takeOn(config: Config, db: Database, copy: Keyring, acceptsOlder:
     if (isOlder && !acceptsOlder) {
       throw new KeyringError(
         `The backup is older (serial ${copy.serial}) than what the database has seen (${row.serial}). Keys that were destroyed ` +
-          'since are back in it: what was deleted or redacted meanwhile could be read again in old copies of the database. ' +
-          'If there is no newer one, take it on with --accept-older.',
+          'since are back in it. If there is no newer one, take it on with --accept-older: then of its keys only those stay whose ' +
+          'values the database still holds.',
       )
     }
     const seals = await deadSeals(tx, deadSealLimit)
     const places = seals.flatMap(seal => placeOf(seal) ?? [])
-    const left = withoutKeys(copy, { places, throughBucket: passedBucket(systemClock.now()) })
+    const through = passedBucket(systemClock.now())
+    const known = isOlder ? await onlyLiving(config, tx, copy) : copy
+    const left = withoutKeys(known, { places, throughBucket: through })
+    // The other way round: it is the database that was set back.
+    if (copy.serial > row.serial) await markSetBack(tx)
     const serial = Math.max(copy.serial, row.serial) + 1
-    const nextChunk = Math.max(copy.nextChunk, row.nextChunk)
+    const nextChunk = Math.max(left.nextChunk, row.nextChunk)
     const written = { ...left, serial, nextChunk }
     await keyringStoreOf(config, systemRandom).write(encodeKeyring(written))
     await noteKeyring(tx, { keyringId: written.id, serial, nextChunk })
     if (written.lastErased > 0) await skipUserNumbers(tx, written.lastErased)
-    const warning = 'It was older than the database: keys of what was deleted meanwhile, its time not having passed, are back.' // prettier-ignore
+    const warning = [
+      'It was older than the database: of its keys only those stayed whose values the database still holds.',
+      'What comes is sealed under new ones; "lethe keys rotate" seals the rest under them too.',
+    ]
     return {
       json: { serial, was_older: isOlder },
-      lines: [`The keyring is restored, as serial ${serial}.`, ...(isOlder ? [warning] : [])],
+      lines: [`The keyring is restored, as serial ${serial}.`, ...(isOlder ? warning : [])],
     }
   })
+}
+
+/** A copy without the keys of what the tables and the media folder no longer hold. */
+async function onlyLiving(config: Config, tx: Tx, copy: Keyring): Promise<Keyring> {
+  const places: SealPlace[] = []
+  for await (const seal of sealsInTables(tx)) {
+    const place = placeOf(seal)
+    if (place) places.push(place)
+  }
+  const store = createFileStore(config.media.store.path)
+  for (const name of await fileNamesInTables(tx)) {
+    const seal = await sealOfFile(store, name)
+    const place = seal && placeOf(seal)
+    if (place) places.push(place)
+  }
+  return keptAlive(copy, { places, accounts: await livingAccountNumbers(tx) }, systemRandom)
 }
 
 async function stored(config: Config): Promise<Keyring> {
@@ -126,21 +158,4 @@ async function stored(config: Config): Promise<Keyring> {
   const bytes = await store.read()
   if (bytes === null) throw new KeyringError(`${store.place} is missing.`)
   return decodeKeyring(bytes)
-}
-
-async function readBackup(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file)
-  } catch (error) {
-    throw new KeyringError(`${file} cannot be read (${codeOf(error) ?? 'unknown error'}).`)
-  }
-}
-
-async function readPassphrase({ passphraseFile }: KeysOptions): Promise<string> {
-  const given = process.env['LETHE_KEYS_PASSPHRASE']
-  if (passphraseFile === undefined) {
-    if (given) return given
-    throw new KeyringError('The backup needs a passphrase: --passphrase-file FILE, or LETHE_KEYS_PASSPHRASE.')
-  }
-  return (await readBackup(passphraseFile)).toString().replace(/\r?\n$/, '')
 }

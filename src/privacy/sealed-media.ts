@@ -53,15 +53,18 @@ export function createSealedStore(inner: MediaStore, sealer: Sealer): MediaStore
       }
     },
     remove: name => inner.remove(name),
-    async sealOf(name) {
-      const file = await inner.read(name)
-      if (!file) return null
-      const pieces = new Pieces(file.stream)
-      const header = await pieces.take(sealBytes)
-      file.stream.destroy()
-      return placeOf(header) && header
-    },
+    sealOf: name => sealOfFile(inner, name),
   }
+}
+
+/** Where the key of a file of the store under it stands; `null` if there is no such file, or it is not sealed. */
+export async function sealOfFile(inner: MediaStore, name: string): Promise<Buffer | null> {
+  const file = await inner.read(name)
+  if (!file) return null
+  const pieces = new Pieces(file.stream)
+  const header = await pieces.take(sealBytes)
+  file.stream.destroy()
+  return placeOf(header) && header
 }
 
 async function* sealedPieces(

@@ -1,12 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { downloadAs, uploadAs } from '../api/media-server.ts'
+import { main } from '../backup/lethe.ts'
 import { testDatabase, type TestDatabase } from '../harness/database.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { Caller, path, register } from '../harness/people.ts'
 import { sweep } from '../../src/retention/sweeper.ts'
-import { lethe as runLethe } from './run.ts'
+import { lethe as runLethe, type Run } from './run.ts'
 
 const nothing = { places: [], throughBucket: null }
 
@@ -69,4 +73,62 @@ describe('lethe keys', () => {
     const again = new Caller(server.url, alice.accessToken)
     expect(await again.get(path`/rooms/${room}/event/${kept}`)).toMatchObject({ content: { body: 'words that stay' } })
   })
+
+  it('brings no key back with an older copy of which the database holds nothing any more', async () => {
+    const copy = join(server.config.dataDir, 'backup')
+    const alice = await register(server)
+    const room = await alice.createRoom()
+    const kept = await alice.send(room, 'words that stay')
+    const redacted = await alice.send(room, 'words to be taken back')
+    const picture = await uploadAs(alice, Buffer.from('a picture'), 'image/png')
+    await alice.put(path`/user/${alice.userId}/account_data/org.example.notes`, { note: 'mine' })
+    const bodies = await server.ctx.db.pool.query<{ event_id: string; body: Buffer }>('SELECT event_id, body FROM events WHERE event_id = ANY($1)', [[kept, redacted]]) // prettier-ignore
+    await lethe(['keys', 'backup', copy])
+    await alice.put(path`/rooms/${room}/redact/${redacted}/x`, {})
+    await sweep(server.ctx)
+    const opened = () =>
+      bodies.rows.flatMap(row => (server.ctx.numbers.sealer.open(row.body, row.event_id) === null ? [] : row.event_id))
+    expect(opened()).toEqual([kept])
+    await server.close()
+    expect(await lethe(['keys', 'restore', copy, '--accept-older'])).toMatchObject({ exit: 0 })
+    server = await startTestServer({ on, loops: [], clock: 'system' })
+    expect(opened()).toEqual([kept])
+    const again = new Caller(server.url, alice.accessToken)
+    expect(await again.get(path`/rooms/${room}/event/${kept}`)).toMatchObject({ content: { body: 'words that stay' } })
+    expect((await downloadAs(again, picture)).bytes.toString()).toBe('a picture')
+    expect(await again.get(path`/user/${alice.userId}/account_data/org.example.notes`)).toEqual({ note: 'mine' })
+    // New values are sealed as ever, those that expire too.
+    const bob = await register(server)
+    const fleeting = await bob.createRoom({ initial_state: [{ type: 'm.room.retention', state_key: '', content: { max_lifetime: 10 * 365 * 86_400_000 } }] }) // prettier-ignore
+    const sent = await bob.send(fleeting, 'words for ten years')
+    expect(await bob.event(fleeting, sent)).toMatchObject({ content: { body: 'words for ten years' } })
+    expect((await readFile(server.config.sealing.keyring.path)).length).toBeLessThan(600_000)
+  }, 60_000)
+
+  it('asks for the passphrase at the terminal, and shows none of it', async () => {
+    const folder = server.config.dataDir
+    const copy = join(folder, 'backup')
+    const typed = (parameters: readonly string[], lines: readonly string[]): Promise<Run> => {
+      const command = [process.execPath, main, ...parameters, '--config', join(folder, 'lethe.yaml')].join(' ')
+      // It gives the command a terminal.
+      const child = spawn('script', ['-qec', command, '/dev/null'], { env: { PATH: process.env['PATH'] }, cwd: folder })
+      let shown = ''
+      const waiting = [...lines]
+      child.stdout.on('data', chunk => {
+        shown += String(chunk)
+        if (/(Passphrase|again): $/.test(shown)) child.stdin.write(`${waiting.shift() ?? ''}\r`)
+      })
+      return once(child, 'close').then(([exit]) => ({ exit: exit as number, shown })) // The event's first value is the code.
+    }
+    const passphrase = 'typed by hand it is'
+    expect(await typed(['keys', 'backup', copy], [passphrase, 'something else'])).toMatchObject({ exit: 1, shown: expect.stringMatching(/differ/) }) // prettier-ignore
+    const { exit, shown } = await typed(['keys', 'backup', copy], [passphrase, `${passphrase}x\u007f`])
+    expect([exit, shown]).toEqual([0, expect.stringMatching(/Wrote the keyring/)])
+    expect(shown).not.toContain('typed by hand')
+    await server.close()
+    expect(await typed(['keys', 'restore', copy], ['not this one, no'])).toMatchObject({ exit: 1 })
+    expect(await typed(['keys', 'restore', copy], [passphrase])).toMatchObject({ exit: 0 })
+    // Without a terminal there is nobody to ask.
+    expect(await lethe(['keys', 'restore', copy], '')).toMatchObject({ exit: 1, shown: expect.stringMatching(/needs a passphrase/) }) // prettier-ignore
+  }, 60_000)
 })

@@ -141,6 +141,13 @@ export class KeyTree {
     }
   }
 
+  /** Destroys all keys but those in the ranges, which must be in order and not touch. */
+  keepOnly(ranges: readonly PathRange[]): void {
+    this.#forgetChunks()
+    const everything = { from: 0n, through: (1n << BigInt(pathBits)) - 1n }
+    keep(this.#root, everything, ranges, 0, ranges.length)
+  }
+
   /** How many nodes the cover has: what the keyring's size depends on. */
   get size(): number {
     let count = 0
@@ -181,6 +188,48 @@ export class KeyTree {
     for (const { keys } of this.#chunks.values()) for (const key of keys) key.fill(0)
     this.#chunks.clear()
   }
+}
+
+/** Keys that follow each other: paths as numbers, the last one included. */
+export interface PathRange {
+  readonly from: bigint
+  readonly through: bigint
+}
+
+/** The path to a place as a number: places are in its order. */
+export function pathNumberOf({ bucket, leaf }: KeyPlace): bigint {
+  return (BigInt(bucket) << BigInt(leafBits)) | BigInt(leaf)
+}
+
+/** Keeps of a node, which stands for `here`, what lies in the ranges from `start` up to `end`. False if nothing of it is left. */
+function keep(node: TreeNode, here: PathRange, ranges: readonly PathRange[], start: number, end: number): boolean {
+  const first = firstIndex(start, end, index => (ranges[index]?.through ?? 0n) >= here.from)
+  const last = firstIndex(first, end, index => (ranges[index]?.from ?? 0n) > here.through)
+  const only = ranges[first]
+  if (first === last || !only) {
+    wipeAll(node)
+    return false
+  }
+  if (only.from <= here.from && only.through >= here.through) return true
+  expand(node)
+  const middle = here.from + ((here.through - here.from) >> 1n)
+  const left = { from: here.from, through: middle }
+  const right = { from: middle + 1n, through: here.through }
+  if (node.left && !keep(node.left, left, ranges, first, last)) node.left = null
+  if (node.right && !keep(node.right, right, ranges, first, last)) node.right = null
+  return node.left !== null || node.right !== null
+}
+
+/** The first index from `start` for which `holds`, which holds for all after it; `end` if there is none. */
+function firstIndex(start: number, end: number, holds: (index: number) => boolean): number {
+  let low = start
+  let high = end
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (holds(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 function pathOf({ bucket, leaf }: KeyPlace): Buffer {
