@@ -13,6 +13,9 @@ export class SigningKeyError extends Error {
 const fileName = 'signing.key'
 const algorithm = 'ed25519'
 
+/** Where the key lies. */
+export const signingKeyPath = (dataDir: string): string => join(dataDir, fileName)
+
 /**
  * The key that signs this server's events, from `signing.key` in the data folder: one line, `ed25519 <name> <seed>`. Where
  * there is no such file it is made, of mode 0600, unless `mustExist`: a server that has signed events and lost its key must
@@ -23,7 +26,7 @@ export async function loadSigningKey(
   random: Random,
   mustExist: () => Promise<boolean>,
 ): Promise<SigningKey> {
-  const path = join(dataDir, fileName)
+  const path = signingKeyPath(dataDir)
   const existing = await readKeyFile(path)
   if (existing !== null) return existing
   if (await mustExist()) {

@@ -3,6 +3,7 @@ import { describeError } from '../log.ts'
 /** Errors whose messages are made for the operator. */
 const forOperators = new Set([
   'StartError', 'KeyringError', 'SigningKeyError', 'MigrationError', 'EmbeddedPostgresError', 'DatabaseError', 'RangeError',
+  'BackupError',
 ]) // prettier-ignore
 
 /** What to tell the operator about an error that ended a command. */

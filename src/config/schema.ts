@@ -336,6 +336,12 @@ export const settings = section({
         .describe('Encrypts the file of the keys with Vault, so that older copies of it are worthless.'),
     }).prefault({}),
   }).prefault({}),
+  backup: section({
+    signing_key: z
+      .boolean()
+      .default(true)
+      .describe('Whether "lethe backup" puts the signing key into its file; else it must be kept apart.'),
+  }).prefault({}),
   rooms: section({
     default_version: z
       .enum(roomVersions.map(({ id }) => id))

@@ -75,11 +75,7 @@ export async function migrate(
     allowSilence(client)
     await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
     await lock(client)
-    await client.query(`CREATE TABLE IF NOT EXISTS schema_migrations (
-      name        text COLLATE "C" PRIMARY KEY,
-      checksum    text COLLATE "C" NOT NULL,
-      applied_on  date NOT NULL DEFAULT current_date
-    )`)
+    await client.query(migrationsTable)
     const todo = pending(migrations, await applied(client))
     for (const [index, migration] of todo.entries()) {
       onProgress({ name: migration.name, step: index + 1, total: todo.length })
@@ -92,6 +88,23 @@ export async function migrate(
   }
 }
 
+/**
+ * Applies migrations within the transaction that the connection is in, in a database that nobody else uses. What is written to be
+ * done outside of transactions is done inside: it only spares others the waiting. Throws as `migrate` does.
+ */
+export async function migrateWithin(client: pg.PoolClient, migrations: readonly Migration[]): Promise<void> {
+  await client.query(migrationsTable)
+  for (const migration of migrations) {
+    const text = migration.inTransaction ? migration.text : migration.text.replace(/\bCONCURRENTLY\b/gi, '')
+    await applyOrExplain(client, { ...migration, text }, false)
+  }
+}
+
+/** Those of the migrations that are not among the ones named; throws `MigrationError` for names or checksums that are unknown. */
+export function missingFrom(migrations: readonly Migration[], done: readonly Applied[]): readonly Migration[] {
+  return pending(migrations, done)
+}
+
 /** The names that `migrate` would apply. Throws as it does; changes nothing. */
 export async function pendingMigrations(pool: pg.Pool, migrations: readonly Migration[]): Promise<readonly string[]> {
   const exists = await pool.query<{ found: boolean }>(`SELECT to_regclass('schema_migrations') IS NOT NULL AS found`)
@@ -99,7 +112,14 @@ export async function pendingMigrations(pool: pg.Pool, migrations: readonly Migr
   return pending(migrations, done).map(migration => migration.name)
 }
 
-interface Applied {
+const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations (
+  name        text COLLATE "C" PRIMARY KEY,
+  checksum    text COLLATE "C" NOT NULL,
+  applied_on  date NOT NULL DEFAULT current_date
+)`
+
+/** A migration that a database has had. */
+export interface Applied {
   readonly name: string
   readonly checksum: string
 }
@@ -136,9 +156,9 @@ function pending(migrations: readonly Migration[], done: readonly Applied[]): re
   return migrations.filter(migration => !names.has(migration.name))
 }
 
-async function applyOrExplain(client: pg.PoolClient, migration: Migration): Promise<void> {
+async function applyOrExplain(client: pg.PoolClient, migration: Migration, ownTransaction = true): Promise<void> {
   try {
-    await apply(client, migration)
+    await apply(client, migration, ownTransaction && migration.inTransaction)
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error
     const lines = migration.text.slice(0, error.position ?? 0).split('\n').length
@@ -147,13 +167,13 @@ async function applyOrExplain(client: pg.PoolClient, migration: Migration): Prom
   }
 }
 
-async function apply(client: pg.PoolClient, migration: Migration): Promise<void> {
+async function apply(client: pg.PoolClient, migration: Migration, inTransaction: boolean): Promise<void> {
   // A failure closes the session, which rolls back.
-  if (migration.inTransaction) await client.query('BEGIN')
+  if (inTransaction) await client.query('BEGIN')
   await client.query(migration.text)
   await client.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [
     migration.name,
     migration.checksum,
   ])
-  if (migration.inTransaction) await client.query('COMMIT')
+  if (inTransaction) await client.query('COMMIT')
 }
