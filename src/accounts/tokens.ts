@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto'
 import { type Random, isWellFormedToken } from '../random.ts'
 
-/** What access tokens, refresh tokens, login tokens, join links, sign-ins to pages and receipts begin with, so that scanners find leaked ones. */
-const prefixes = { access: 'lta', refresh: 'ltr', login: 'ltl', join: 'ltj', page: 'ltp', erasure: 'lte' } as const
+/** What access tokens, refresh tokens, login tokens, join links, sign-ins to pages, receipts and probes begin with, so that scanners find leaked ones. */
+const prefixes = {
+  access: 'lta',
+  refresh: 'ltr',
+  login: 'ltl',
+  join: 'ltj',
+  page: 'ltp',
+  erasure: 'lte',
+  probe: 'ltd',
+} as const
 
 export type TokenKind = keyof typeof prefixes
 

@@ -1,34 +1,106 @@
+import { openProbe } from '../admin/probes.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { type Context } from '../context.ts'
+import { silentLogger } from '../log.ts'
+import { openContext, withDatabase } from '../server.ts'
 import { countActiveAccounts } from '../storage/accounts.ts'
 import { countRooms } from '../storage/admin-rooms.ts'
 import { listUsers } from '../storage/admin-users.ts'
-import { inspectDatabase } from '../storage/inspect.ts'
-import { exits, type Outcome } from './command.ts'
+import { type Database } from '../storage/database.ts'
+import { type CommonOptions, exits, type Outcome, show, withConfig } from './command.ts'
+import { bad, checkNames, type Fault, type Finding, good } from './doctor/findings.ts'
+import { lookAtDatabase, lookAtKeyring, lookAtMedia, lookAtSettings, lookAtSigningKey } from './doctor/local.ts'
+import { lookFromOutside } from './doctor/network.ts'
+import { explain } from './explain.ts'
 
-/** Looks at the settings and the database as they are, and says what the operator should know. */
-export async function doctor(ctx: Context): Promise<Outcome> {
-  const { config } = ctx
-  const anyAdmin = { exactId: null, userId: null, name: null, isGuest: null, isAdmin: true, isDeactivated: false, isLocked: null, isSuspended: null } // prettier-ignore
-  const [database, accounts, rooms, admins] = await Promise.all([
-    inspectDatabase(ctx.db.pool),
+export type DoctorOptions = CommonOptions & { readonly url?: string; readonly offline?: boolean }
+
+/** What a doctor counts. */
+interface Facts {
+  readonly accounts: number
+  readonly administrators: number
+  readonly rooms: number
+}
+
+/** Looks at everything that a server depends on, and at the way to it, and says what is amiss and what to do about it. */
+export async function doctor(options: DoctorOptions): Promise<number> {
+  const loaded = loadConfig({ configFile: options.config ?? null })
+  // Says what is wrong with them.
+  if (!loaded.ok) return withConfig(options, () => ({ json: null, lines: [] }))
+  return show(await examine(loaded.config, options), options)
+}
+
+async function examine(config: Config, options: DoctorOptions): Promise<Outcome> {
+  const findings = [...lookAtSettings(config), await lookAtMedia(config)]
+  let facts: Facts | null = null
+  try {
+    const isUsable = await withDatabase(config, silentLogger, db => lookInside(config, db, findings))
+    if (isUsable) facts = await lookAround(config, options, findings)
+  } catch (error) {
+    findings.push(bad('database', 'databaseAway', explain(error).replace('Lethe could not start: ', '')))
+  }
+  return outcome(config, findings, facts)
+}
+
+/** Faults with which no server starts. */
+const stopping = new Set<Fault>([
+  'keyringMissing', 'keyringBad', 'keyringOther', 'keyringOlder', 'signingKeyMissing', 'signingKeyBad',
+]) // prettier-ignore
+
+/** False if a server could not start on what was found. */
+async function lookInside(config: Config, db: Database, findings: Finding[]): Promise<boolean> {
+  const seen = await lookAtDatabase(config, db)
+  findings.push(...seen.findings)
+  if (!seen.isUsable) return false
+  const [signingKey, keyring] = [await lookAtSigningKey(config, db), await lookAtKeyring(config, db)]
+  findings.push(...signingKey, ...keyring)
+  return ![...signingKey, ...keyring].some(({ fault }) => fault !== null && stopping.has(fault))
+}
+
+async function lookAround(config: Config, options: DoctorOptions, findings: Finding[]): Promise<Facts> {
+  const { ctx, close } = await openContext({ config, logger: silentLogger })
+  try {
+    const facts = await count(ctx)
+    findings.push(facts.administrators === 0 ? bad('people', 'noAdmin') : good('people', `${facts.administrators} of ${facts.accounts} accounts are administrators’.`)) // prettier-ignore
+    const baseUrl = options.url ?? config.publicBaseUrl
+    if (baseUrl === null || options.offline === true) return facts
+    const wellKnownUrl = options.url ?? `https://${config.serverName}`
+    const probe = await openProbe(ctx)
+    try {
+      findings.push(...(await lookFromOutside({ config, baseUrl, wellKnownUrl, secret: probe.secret })))
+    } finally {
+      await probe.close()
+    }
+    return facts
+  } finally {
+    await close()
+  }
+}
+
+const anyAdmin = { exactId: null, userId: null, name: null, isGuest: null, isAdmin: true, isDeactivated: false, isLocked: null, isSuspended: null } // prettier-ignore
+
+async function count(ctx: Context): Promise<Facts> {
+  const [accounts, rooms, admins] = await Promise.all([
     countActiveAccounts(ctx.db.kysely),
     countRooms(ctx.db.kysely),
     listUsers(ctx.db.kysely, ctx.numbers.sealer, anyAdmin, { order: 'name', direction: 'f', from: 0, limit: 1 }),
   ])
-  const warnings = database.map(({ message }) => message)
-  if (admins.total === 0) warnings.push('Nobody administers this server: lethe user create NAME --admin')
-  if (config.registration.mode === 'open') warnings.push('Registration is open to everybody')
-  if (config.admin.onPublicListener) warnings.push('The public listener answers administrators')
-  if (config.admin.contentAccess) warnings.push('Administrators may read content and sign in as others')
-  if (!config.rateLimits.enabled) warnings.push('Requests are not limited')
-  const facts = { server_name: config.serverName, accounts, administrators: admins.total, rooms }
+  return { accounts, rooms, administrators: admins.total }
+}
+
+function outcome(config: Config, found: readonly Finding[], facts: Facts | null): Outcome {
+  const findings = checkNames.flatMap(name => found.filter(({ check }) => check === name))
+  const amiss = findings.filter(({ ok }) => !ok)
+  const width = Math.max(...findings.map(({ check }) => check.length))
   return {
-    json: { ...facts, warnings },
+    json: { server_name: config.serverName, ...facts, checks: findings, warnings: amiss.map(({ message }) => message) },
     lines: [
-      ...Object.entries(facts).map(([key, value]) => `${key}: ${value}`),
-      ...warnings.map(warning => `Warning: ${warning}`),
-      ...(warnings.length === 0 ? ['Nothing to say.'] : []),
+      ...findings.flatMap(({ check, ok, message, fix }) => [
+        `${ok ? '✔' : '✘'} ${check.padEnd(width)}  ${message}`,
+        ...(fix === null ? [] : [`  ${' '.repeat(width)}  → ${fix}`]),
+      ]),
+      amiss.length === 0 ? 'All is well.' : `${amiss.length} of ${findings.length} are amiss.`,
     ],
-    exit: warnings.length === 0 ? exits.done : exits.failed,
+    exit: amiss.length === 0 ? exits.done : exits.failed,
   }
 }

@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
-import { type CommonOptions, exits, withConfig, withContext } from './command.ts'
-import { doctor } from './doctor.ts'
+import { type CommonOptions, exits, withConfig, withContext, withSettings } from './command.ts'
+import { backUp } from './backup.ts'
+import { doctor, type DoctorOptions } from './doctor.ts'
 import { createInvite, listInvites, revokeInvite } from './invites.ts'
 import { backUpKeys, type KeysOptions, keysStatus, newSigningKey, restoreKeys, withKeys } from './keys.ts'
 import { createKubernetesSecrets, type KubernetesOptions, SERVICE_ACCOUNT } from './kubernetes.ts'
 import { migrateCommand } from './migrate.ts'
 import { rotateServerKeys } from './rotate-keys.ts'
 import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
+import { type RestoreOptions, restoreWhole } from './restore.ts'
 import { serve } from './serve.ts'
 import { checkedConfig, init, shownConfig, shownSchema } from './settings.ts'
 import { createUser, erase, listAllUsers, lock, promote, setPassword } from './users.ts'
@@ -43,12 +45,14 @@ export function program(set: Set): Command {
   common(lethe, 'init', 'write a settings file to begin with')
     .requiredOption('--server-name <name>', 'the part of user IDs behind the colon, which can never change')
     .action((options: CommonOptions & { serverName: string }) => set(init(options)))
-  common(lethe, 'doctor', 'look at the settings and the database, and say what is amiss').action(
-    (options: CommonOptions) => set(withContext(options, doctor)),
-  )
+  common(lethe, 'doctor', 'look at everything the server depends on, and say what is amiss and how to mend it')
+    .option('--url <url>', 'where clients reach the server; without it public_base_url')
+    .option('--offline', 'do not look at the server from the outside')
+    .action((options: DoctorOptions) => set(doctor(options)))
   common(lethe, 'migrate', 'bring the database to this version')
     .option('--plan', 'only say what would be done')
     .action((options: CommonOptions & { plan?: boolean }) => set(migrateCommand(options)))
+  addBackup(lethe, set)
   addConfig(lethe, set)
   addUsers(lethe, set)
   addInvites(lethe, set)
@@ -69,6 +73,18 @@ function common(parent: Command, name: string, description: string): Command {
 
 function group(parent: Command, name: string, description: string): Command {
   return parent.command(name).description(description).exitOverride()
+}
+
+function addBackup(lethe: Command, set: Set): void {
+  common(lethe, 'backup <file>', 'write everything but the keys into one file, while the server runs').action(
+    (file: string, options: CommonOptions) => set(withKeys(options, (config, db) => backUp(config, db, file, options))),
+  )
+  common(lethe, 'restore [file]', 'put a backup into an empty database; the server must be stopped')
+    .option('--keys <file>', 'an encrypted copy of the keys, where they are not in their place')
+    .option('--passphrase-file <file>', 'the passphrase of that; without it LETHE_KEYS_PASSPHRASE, or the terminal')
+    .option('--accept-older', 'even if the keys are older than the backup')
+    .option('--after', 'no file: the database was set back by other means, such as pg_restore')
+    .action((file: string | undefined, options: RestoreOptions) => set(restoreAndFinish(file, options)))
 }
 
 function addConfig(lethe: Command, set: Set): void {
@@ -187,6 +203,14 @@ function addKubernetes(lethe: Command, set: Set): void {
     .option('--password <secret>', 'one with a random password, as password')
     .option('--service-account <folder>', 'token, certificate and namespace', SERVICE_ACCOUNT)
     .action((options: KubernetesOptions) => set(createKubernetesSecrets(options)))
+}
+
+async function restoreAndFinish(file: string | undefined, options: RestoreOptions): Promise<number> {
+  if ((file === undefined) !== (options.after === true)) {
+    process.stderr.write('error: name the backup, or say --after\n')
+    return exits.usage
+  }
+  return withSettings(options, config => restoreWhole(config, file ?? null, options))
 }
 
 /** A server in a folder of its own, which goes with it. */

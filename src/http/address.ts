@@ -46,6 +46,12 @@ export function clientAddress(
   return address
 }
 
+/** True if an address lies in one of the networks of a list, which `parseRanges` takes. */
+export function isAmong(address: string, list: readonly string[]): boolean {
+  const parsed = parseAddress(address)
+  return parsed !== null && isIn(parsed, parseRanges(list))
+}
+
 function parseAddress(text: string | undefined): Address | null {
   if (text === undefined) return null
   const bare = text.replace(/%.*$/, '')

@@ -17,6 +17,7 @@ const otherParameters: PathValues = {
   type: 'org.example.kind',
   tag: 'u.work',
   scope: 'global',
+  secret: 'ltd_not_a_probe',
   kind: 'override',
   ruleId: '.m.rule.master',
   attr: 'enabled',

@@ -66,6 +66,9 @@ import * as roomsTyping from './rooms/typing.ts'
 import * as roomsUnban from './rooms/unban.ts'
 import * as roomsUpgrade from './rooms/upgrade.ts'
 import * as sendToDevice from './sendToDevice.ts'
+import * as probeAddress from './unstable/org.lethe.probe/address.ts'
+import * as probeHold from './unstable/org.lethe.probe/hold.ts'
+import * as probeUpload from './unstable/org.lethe.probe/upload.ts'
 import * as usersReport from './users/report.ts'
 import * as sync from './sync.ts'
 import * as userAccountData from './user/account_data.ts'
@@ -143,6 +146,9 @@ export const clientRoutes: readonly Endpoint[] = endpointsOf(
   roomsTyping,
   roomsUnban,
   roomsUpgrade,
+  probeAddress,
+  probeHold,
+  probeUpload,
   sendToDevice,
   sync,
   usersReport,
