@@ -10,6 +10,9 @@ const chunkBits = 8
 const chunkDepth = pathBits - chunkBits
 /** How many chunks' keys are kept at hand. */
 const chunkLimit = 4_096
+/** Below this depth lie 256 chunks: their common ancestor is kept at hand, since the way to it from the root is long. */
+const stemDepth = chunkDepth - 8
+const stemLimit = 4_096
 
 /** Where a key stands in the tree. */
 export interface KeyPlace {
@@ -52,6 +55,8 @@ export class KeyTree {
   #root: TreeNode
   /** Of chunks that are alive as a whole. */
   readonly #chunks = new Map<string, Chunk>()
+  /** The ancestors of chunks that are alive as a whole. */
+  readonly #stems = new Map<string, Buffer>()
 
   private constructor(root: TreeNode) {
     this.#root = root
@@ -165,13 +170,25 @@ export class KeyTree {
     const name = `${place.bucket} ${Math.floor(place.leaf / 2 ** chunkBits)}`
     const known = this.#chunks.get(name)
     if (known) return known
-    const path = pathOf(place)
-    const found = this.#find(path, chunkDepth)
-    if (!found) return null
+    const key = this.#chunkKey(place)
+    if (!key) return null
     if (this.#chunks.size >= chunkLimit) this.#forgetChunks()
-    const chunk = { keys: [derive(found.key, path, found.depth, chunkDepth)], leaf: place.leaf }
+    const chunk = { keys: [key], leaf: place.leaf }
     this.#chunks.set(name, chunk)
     return chunk
+  }
+
+  #chunkKey(place: KeyPlace): Buffer | null {
+    const path = pathOf(place)
+    const name = `${place.bucket} ${Math.floor(place.leaf / 2 ** (pathBits - stemDepth))}`
+    const known = this.#stems.get(name)
+    if (known) return derive(known, path, stemDepth, chunkDepth)
+    const found = this.#find(path, chunkDepth)
+    if (!found || found.depth > stemDepth) return found && derive(found.key, path, found.depth, chunkDepth)
+    const stem = derive(found.key, path, found.depth, stemDepth)
+    if (this.#stems.size >= stemLimit) this.#forgetChunks()
+    this.#stems.set(name, stem)
+    return derive(stem, path, stemDepth, chunkDepth)
   }
 
   #find(path: Buffer, deepest: number): { key: Buffer; depth: number } | null {
@@ -186,7 +203,9 @@ export class KeyTree {
 
   #forgetChunks(): void {
     for (const { keys } of this.#chunks.values()) for (const key of keys) key.fill(0)
+    for (const key of this.#stems.values()) key.fill(0)
     this.#chunks.clear()
+    this.#stems.clear()
   }
 }
 
