@@ -162,6 +162,8 @@ async function run(work: string): Promise<void> {
         return (await fetch(`${url}/health/ready`)).ok ? true : null
       })
       check('the server is there', server.exitCode === null, shown)
+      // It listens before it says so.
+      await until('the link', () => Promise.resolve(/\/join\/\S+/.test(shown) ? true : null))
       check('it starts, and shows the link that makes the first account', /\/join\/\S+/.test(shown), shown)
       const status = readFileSync(`/proc/${server.pid}/status`, 'utf8')
       check('it has nothing to warn of', !/"level":[45]0/.test(shown), shown)
