@@ -268,6 +268,13 @@ describe('a film', () => {
   })
 })
 
+describe('boxes in boxes', () => {
+  it('are looked into as deep as films have them, and no deeper', async () => {
+    const original = Buffer.concat([box('ftyp', 'mp42', Buffer.alloc(4)), Buffer.alloc(1_000_000, '\0\0\0\0moov')])
+    expect((await strip(original)).equals(original)).toBe(true)
+  })
+})
+
 describe('an AVIF', () => {
   it('keeps its pixels and colours, and nothing else', async () => {
     const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const
@@ -322,6 +329,20 @@ describe('a HEIC', () => {
       expect([kept.includes(mark), kept.includes('rdf:about')]).toEqual([false, false])
       expect(kept.includes(shown)).toBe(true)
     }
+  })
+
+  it('is blanked from its first hidden part on if there are more of them than anybody needs', async () => {
+    const parts = Buffer.concat(Array.from({ length: 200_000 }, () => number16(1, 1)))
+    const meta = box(
+      'meta',
+      Buffer.alloc(4),
+      box('iinf', Buffer.alloc(4), number16(1), info(2, 'Exif')),
+      box('iloc', Buffer.from([1, 0, 0, 0, 0x22, 0x00]), number16(1, 2, 0, 0, 0xffff), parts),
+    )
+    const original = Buffer.concat([box('ftyp', 'heic', Buffer.alloc(4)), meta, box('mdat', randomBytes(2_000_000))])
+    const kept = await strip(original)
+    expect(kept).toHaveLength(original.length)
+    expect(kept.subarray(-1_000_000).equals(Buffer.alloc(1_000_000))).toBe(true)
   })
 
   it('passes whatever it is made into, and neither hangs nor grows', async () => {

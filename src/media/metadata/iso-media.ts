@@ -1,7 +1,7 @@
 import { type ByteReader } from './byte-reader.ts'
 
-/** Boxes that hold others, on the way to what is looked for. */
-const containers: ReadonlySet<string> = new Set(['moov', 'trak', 'mdia'])
+/** Boxes that hold others, on the way to what is looked for, by the one that they are in: `''` for the file. */
+const containers: Readonly<Record<string, string>> = { '': 'moov', moov: 'trak', trak: 'mdia' }
 /** Boxes that say things beside the picture: places, devices, titles, comments. */
 const describing: ReadonlySet<string> = new Set(['udta', 'meta', 'meco', '©xyz', 'loci'])
 /** Boxes that begin with when the thing was made, and when it was last changed. */
@@ -11,7 +11,9 @@ const xmpUuid = 'be7acfcb97a942e89c71999491e3afac'
 /** Items of a picture that are not shown: Exif, XMP and other text, links. */
 const describingItems: ReadonlySet<string> = new Set(['Exif', 'mime', 'uri '])
 /** The longest list of items that is looked at; cameras write some kilobytes. */
-const longestMeta = 8 * 1024 * 1024
+const longestMeta = 1024 * 1024
+/** More parts than a camera writes: whoever sends that many gets everything from the first of them on blanked. */
+const mostParts = 100
 const zeros = Buffer.alloc(65_536)
 
 /** A part of the file, from its first byte. */
@@ -31,17 +33,23 @@ export function isIsoMedia(head: Buffer): boolean {
  * picture whose items lie in front of the list of them keeps them; no camera writes that.
  */
 export async function* stripIsoMedia(reader: ByteReader): AsyncGenerator<Buffer> {
-  yield* boxes(new Position(reader), Infinity, null)
+  yield* boxes(new Position(reader), Infinity, '')
 }
 
 /** Passes bytes, counts them, and blanks those that are known to be blanked. */
 class Position {
   readonly reader: ByteReader
   at = 0
-  blanked: Range[] = []
+  #blanked: Range[] = []
 
   constructor(reader: ByteReader) {
     this.reader = reader
+  }
+
+  blankLater(range: Range): void {
+    this.#blanked.push(range)
+    if (this.#blanked.length <= mostParts) return
+    this.#blanked = [{ start: Math.min(...this.#blanked.map(({ start }) => start)), end: Infinity }]
   }
 
   async take(count: number): Promise<Buffer | null> {
@@ -54,7 +62,7 @@ class Position {
     for await (const piece of this.reader.pass(count)) {
       const start = this.at
       this.at += piece.length
-      const touched = this.blanked.filter(range => range.start < this.at && range.end > start)
+      const touched = this.#blanked.filter(range => range.start < this.at && range.end > start)
       if (touched.length === 0) yield piece
       else {
         const copy = Buffer.from(piece)
@@ -73,7 +81,7 @@ class Position {
   }
 }
 
-async function* boxes(position: Position, end: number, parent: string | null): AsyncGenerator<Buffer> {
+async function* boxes(position: Position, end: number, parent: string): AsyncGenerator<Buffer> {
   while (position.at + 8 <= end) {
     const start = position.at
     const head = await position.take(8)
@@ -86,14 +94,14 @@ async function* boxes(position: Position, end: number, parent: string | null): A
     const left = boxEnd - position.at
     const isText = name === 'uuid' && (await position.reader.peek(16)).toString('hex') === xmpUuid
     const whole = Buffer.concat(long ? [head, long] : [head])
-    if (isText || (describing.has(name) && !(name === 'meta' && parent === null))) {
+    if (isText || (describing.has(name) && !(name === 'meta' && parent === ''))) {
       whole.write('free', 4, 'latin1')
       yield whole
       yield* position.blank(left)
     } else if (name === 'meta' && left <= longestMeta) {
       yield whole
       yield* itemList(position, left)
-    } else if (containers.has(name)) {
+    } else if (containers[parent] === name) {
       yield whole
       yield* boxes(position, boxEnd, name)
     } else if (dated.has(name) && left >= 20) {
@@ -126,9 +134,8 @@ async function* itemList(position: Position, length: number): AsyncGenerator<Buf
   const inside = children.get('idat')
   if (infos && places) {
     const hidden = describingItemsIn(content, infos)
-    for (const { item, isInside, start, end } of placesIn(content, places)) {
-      if (!hidden.has(item)) continue
-      if (!isInside) position.blanked.push({ start, end })
+    for (const { isInside, start, end } of placesIn(content, places, hidden)) {
+      if (!isInside) position.blankLater({ start, end })
       else if (inside)
         content.fill(0, Math.min(inside.start + start, inside.end), Math.min(inside.start + end, inside.end))
     }
@@ -149,7 +156,7 @@ function childrenOf(bytes: Buffer, start: number, end = bytes.length): Map<strin
   return found
 }
 
-/** Reads numbers one after another; zeros beyond the end. */
+/** Reads numbers one after another; zeros beyond the end, and for sizes that the format does not have. */
 class Fields {
   readonly #bytes: Buffer
   at: number
@@ -162,8 +169,9 @@ class Fields {
   next(size: number): number {
     const { at } = this
     this.at += size
-    if (size === 0 || at + size > this.#bytes.length) return 0
-    return size === 8 ? Number(this.#bytes.readBigUInt64BE(at)) : this.#bytes.readUIntBE(at, size)
+    if (at + size > this.#bytes.length) return 0
+    if (size === 8) return Number(this.#bytes.readBigUInt64BE(at))
+    return size === 1 || size === 2 || size === 4 ? this.#bytes.readUIntBE(at, size) : 0
   }
 }
 
@@ -188,30 +196,31 @@ function describingItemsIn(bytes: Buffer, { start, end }: Range): Set<number> {
   return items
 }
 
-/** Where the items lie: in the file, or inside the list itself. */
-function placesIn(
+/** Where the items that are to be hidden lie: in the file, or inside the list itself. */
+function* placesIn(
   bytes: Buffer,
   { start, end }: Range,
-): (Range & { readonly item: number; readonly isInside: boolean })[] {
+  hidden: ReadonlySet<number>,
+): Generator<Range & { readonly isInside: boolean }> {
   const fields = new Fields(bytes, start)
   const version = fields.next(1)
   fields.next(3)
   const sizes = fields.next(2)
   const [offsetSize, lengthSize, baseSize] = [sizes >> 12, (sizes >> 8) & 15, (sizes >> 4) & 15]
   const indexSize = version > 0 ? sizes & 15 : 0
-  const places = []
   for (let count = fields.next(version < 2 ? 2 : 4); count > 0 && fields.at < end; count--) {
     const item = fields.next(version < 2 ? 2 : 4)
     const isInside = version > 0 && (fields.next(2) & 15) === 1
     fields.next(2)
     const base = fields.next(baseSize)
-    for (let extents = fields.next(2); extents > 0 && fields.at < end; extents--) {
+    // Parts that take no bytes to tell of are all the same one.
+    const most = indexSize + offsetSize + lengthSize === 0 ? 1 : Infinity
+    for (let extents = Math.min(fields.next(2), most); extents > 0 && fields.at < end; extents--) {
       fields.next(indexSize)
       const from = base + fields.next(offsetSize)
       const length = fields.next(lengthSize)
       // Without a length it goes on to the end of the file.
-      places.push({ item, isInside, start: from, end: length === 0 ? Infinity : from + length })
+      if (hidden.has(item)) yield { isInside, start: from, end: length === 0 ? Infinity : from + length }
     }
   }
-  return places
 }
