@@ -43,11 +43,24 @@ const createRoom = async (state: readonly object[] = []) =>
   String((await alice.insist('POST', '/createRoom', { initial_state: state as never[] }))['room_id'])
 const send = (room: string, body: string) => alice.send(room, body).then(sent => String(sent['event_id']))
 
-/** Starts a command and kills it after a while; true if it had not ended by then. */
-async function killed(parameters: readonly string[], settings: string, afterMs: number): Promise<boolean> {
+/** Resolves when something has come about, or when there is nothing to wait for any more. */
+async function until(isSo: () => Promise<boolean>, isOver: () => boolean): Promise<void> {
+  while (!isOver() && !(await isSo())) await pause(5)
+}
+
+const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
+
+/** Starts a command and kills it once it is at work and some time has passed; true if it had not ended by then. */
+async function killed(
+  parameters: readonly string[],
+  settings: string,
+  isAtWork: () => Promise<boolean>,
+  afterMs: number,
+): Promise<boolean> {
   const child = spawn(process.execPath, [main, ...parameters, '--config', settings], { stdio: 'ignore', env: { PATH: process.env['PATH'] } }) // prettier-ignore
   const ended = once(child, 'exit')
-  await Promise.race([ended, new Promise(resolve => setTimeout(resolve, afterMs))])
+  await until(isAtWork, () => child.exitCode !== null)
+  await Promise.race([ended, pause(afterMs)])
   const wasRunning = child.exitCode === null
   child.kill('SIGKILL')
   await ended
@@ -70,11 +83,12 @@ describe('a backup that is made while everybody writes', () => {
           sent.set(body, await send(room, body))
         }
       })
-      while (sent.size < 1_500) await new Promise(resolve => setTimeout(resolve, 50))
+      while (sent.size < 1_500) await pause(50)
       const settings = await writeSettings(folder.path, database.url)
       const file = join(folder.path, 'lethe.backup')
       // One that is killed leaves nothing in its place.
-      await killed(['backup', file], settings, 900)
+      const hasDraft = async () => (await readdir(folder.path)).some(name => name.includes('lethe.backup'))
+      expect(await killed(['backup', file], settings, hasDraft, 0)).toBe(true)
       await expect(access(file)).rejects.toThrow()
 
       const before = new Map(sent)
@@ -94,7 +108,7 @@ describe('a backup that is made while everybody writes', () => {
           [passing],
         )
         left = rows[0]?.count ?? 0
-        await new Promise(resolve => setTimeout(resolve, 200))
+        await pause(200)
       }
       await db.close()
       await server.end('SIGTERM')
@@ -105,13 +119,18 @@ describe('a backup that is made while everybody writes', () => {
       const target = openDatabase(elsewhere.connection, silentLogger)
       const isEmpty = async () =>
         (await target.pool.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`)).rows.length === 0
+      const others = `FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND application_name = 'lethe' AND state <> 'idle'`
+      const isLoading = async () =>
+        (await target.pool.query(`SELECT ${others} AND xact_start IS NOT NULL AND query ILIKE 'COPY %'`)).rows.length >
+        0
       const startedMs = performance.now()
       let wereRunning = 0
       for (let round = 0; round < kills; round++) {
         if (!(await isEmpty())) break
-        if (await killed(['restore', file], there, 700 + Math.random() * 1_500)) wereRunning++
+        if (await killed(['restore', file], there, isLoading, Math.random() * 200)) wereRunning++
         // Postgres notices in a moment that nobody is there any more.
-        for (let tries = 0; tries < 100 && (await target.pool.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'lethe' AND state <> 'idle'`)).rows.length > 0; tries++) await new Promise(resolve => setTimeout(resolve, 50)) // prettier-ignore
+        for (let tries = 0; tries < 100 && (await target.pool.query(`SELECT ${others}`)).rows.length > 0; tries++) await pause(50) // prettier-ignore
         const { rows } = (await isEmpty())
           ? { rows: [{ events: 0 }] }
           : await target.pool.query<{ events: number }>('SELECT count(*) AS events FROM events')
