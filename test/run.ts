@@ -15,7 +15,25 @@ interface Report {
   readonly numRuntimeErrorTestSuites: number
 }
 
+/** The whole is run in so many parts, one after another: one process would run out of memory, since jest gives none back. */
+const parts = 6
+
 async function main(parameters: readonly string[]): Promise<number> {
+  const runs = parameters.length > 0 ? [parameters] : Array.from({ length: parts }, (_, part) => [`--shard=${part + 1}/${parts}`]) // prettier-ignore
+  let [passed, failed, exitCode] = [0, 0, 0]
+  for (const run of runs) {
+    const done = await runPart(run)
+    passed += done.passed
+    failed += done.failed
+    exitCode ||= done.exitCode
+  }
+  const isEmpty = passed === 0 && failed === 0
+  if (isEmpty) console.log('no test ran')
+  console.log(`${passed} passed, ${failed} failed`)
+  return exitCode === 0 && (isEmpty || failed > 0) ? 1 : exitCode
+}
+
+async function runPart(parameters: readonly string[]): Promise<{ passed: number; failed: number; exitCode: number }> {
   const folder = await mkdtemp(join(tmpdir(), 'lethe-tests-'))
   try {
     const reportFile = join(folder, 'report.json')
@@ -23,14 +41,11 @@ async function main(parameters: readonly string[]): Promise<number> {
     const exitCode = await runJest([...parameters, '--forceExit', '--json', `--outputFile=${reportFile}`])
     const report = await readReport(reportFile)
     if (report === null) {
-      console.log('jest ended without a report\n0 passed, 1 failed')
-      return exitCode === 0 ? 1 : exitCode
+      console.log('jest ended without a report')
+      return { passed: 0, failed: 1, exitCode: exitCode === 0 ? 1 : exitCode }
     }
     const failed = report.numFailedTests + report.numRuntimeErrorTestSuites
-    const isEmpty = report.numPassedTests === 0 && failed === 0
-    if (isEmpty) console.log('no test ran')
-    console.log(`${report.numPassedTests} passed, ${failed} failed`)
-    return exitCode === 0 && (isEmpty || failed > 0) ? 1 : exitCode
+    return { passed: report.numPassedTests, failed, exitCode }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
