@@ -25,6 +25,15 @@ export async function listReports(
   return { reports: await Promise.all(found.reports.map(report => answer(ctx, report))), total: found.total }
 }
 
+/** Where the next page of a list begins, in the form in which Synapse says so; nothing at the end of the list. */
+export function nextToken(
+  from: number,
+  { reports, total }: { reports: readonly unknown[]; total: number },
+): JsonObject {
+  const reached = from + reports.length
+  return reached < total && reports.length > 0 ? { next_token: reached } : {}
+}
+
 /** One report. Throws `notFound`. */
 export async function findReport(ctx: Context, kind: ReportKind, reportNumber: number): Promise<Report> {
   const report = await reportOf(ctx.db.kysely, ctx.numbers.sealer, kind, reportNumber)

@@ -1,7 +1,7 @@
 import { type FileContext, keepFile, removeFiles } from '../media/files.ts'
 import { transaction } from '../storage/database.ts'
 import {
-  countUploadedFiles, deleteSomeThumbnails, insertUnreferencedFiles, replaceFile, uploadedFilesAfter,
+  countUploadedFiles, deleteSomeThumbnails, insertUnreferencedFiles, mediaFilesAfter, replaceFile,
 } from '../storage/media.ts' // prettier-ignore
 import { sealedColumns } from '../storage/open-own-rows.ts'
 import { blocksOf, replaceSealed, type SealedColumn, sealedRowsIn } from '../storage/reseal.ts'
@@ -103,7 +103,7 @@ async function resealFiles(ctx: RotationContext, progress: RotationProgress): Pr
   let count = 0
   progress.begin('media', await countUploadedFiles(ctx.db.kysely), 'files')
   for (let after = ''; ;) {
-    const files = await uploadedFilesAfter(ctx.db.kysely, after, filesAtOnce)
+    const files = await mediaFilesAfter(ctx.db.kysely, after, filesAtOnce)
     for (const { mediaId, fileName } of files) {
       if (await resealFile(ctx, mediaId, fileName)) count++
       progress.add(1)

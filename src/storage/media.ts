@@ -149,12 +149,12 @@ export async function countUploadedFiles(reader: Reader): Promise<number> {
   return count
 }
 
-/** Up to `limit` uploads that have a file, in the order of their IDs, after one of them. */
-export async function uploadedFilesAfter(
+/** Up to `limit` media that have a file and whose names come after `after`, in the order of their names. */
+export async function mediaFilesAfter(
   reader: Reader,
   after: string,
   limit: number,
-): Promise<{ readonly mediaId: string; readonly fileName: string }[]> {
+): Promise<{ readonly mediaId: MediaId; readonly fileName: string }[]> {
   const rows = await reader
     .selectFrom('media')
     .select(['media_id', 'file_name'])
@@ -163,7 +163,8 @@ export async function uploadedFilesAfter(
     .orderBy('media_id')
     .limit(limit)
     .execute()
-  return rows.flatMap(row => (row.file_name === null ? [] : [{ mediaId: row.media_id, fileName: row.file_name }]))
+  // The column holds nothing but names that were parsed before they were inserted.
+  return rows.map(row => ({ mediaId: row.media_id as MediaId, fileName: row.file_name ?? '' }))
 }
 
 /** Lets an upload have another file with the same content. */

@@ -1,7 +1,5 @@
 import { sql } from 'kysely'
-import { type EventId } from '../protocol/identifiers.ts'
-import { type MediaId } from '../protocol/media-id.ts'
-import { type UserId } from '../protocol/identifiers.ts'
+import { type EventId, type UserId } from '../protocol/identifiers.ts'
 import { type Reader, type Tx } from './database.ts'
 import { type ExpiredEvent } from './sweep.ts'
 
@@ -98,22 +96,4 @@ export async function livingAccountsAfter(reader: Reader, after: number, limit: 
     .execute()
   // The column holds nothing but user IDs that were parsed before they were inserted.
   return rows.map(row => ({ userId: row.user_id as UserId, userNumber: row.user_number }))
-}
-
-/** Up to `limit` media that have a file and whose names come after `after`, in the order of their names. */
-export async function mediaFilesAfter(
-  reader: Reader,
-  after: string,
-  limit: number,
-): Promise<{ readonly mediaId: MediaId; readonly fileName: string }[]> {
-  const rows = await reader
-    .selectFrom('media')
-    .select(['media_id', 'file_name'])
-    .where('media_id', '>', after)
-    .where('file_name', 'is not', null)
-    .orderBy('media_id')
-    .limit(limit)
-    .execute()
-  // The column holds nothing but names that were parsed before they were inserted.
-  return rows.map(row => ({ mediaId: row.media_id as MediaId, fileName: row.file_name ?? '' }))
 }

@@ -1,5 +1,5 @@
 import { requireContentAccess } from '../../admin/content.ts'
-import { findReport, listReports, removeReport, reportAnswer } from '../../admin/reports.ts'
+import { findReport, listReports, nextToken, removeReport, reportAnswer } from '../../admin/reports.ts'
 import { anyEvent } from '../../admin/room-history.ts'
 import { MatrixError } from '../../errors.ts'
 import { integer, limit, oneOf, optional, roomId, string, withDefault } from '../../http/decoders.ts'
@@ -24,7 +24,7 @@ export const getEventReports = endpoint({
   },
   handle: async (ctx, { query }) => {
     const { from, limit: most } = query
-    const { reports, total } = await listReports(
+    const found = await listReports(
       ctx,
       {
         kind: 'event',
@@ -35,12 +35,7 @@ export const getEventReports = endpoint({
       },
       { from, limit: most },
     )
-    const reached = from + reports.length
-    return {
-      event_reports: reports,
-      total,
-      ...(reached < total && reports.length > 0 ? { next_token: reached } : {}),
-    }
+    return { event_reports: found.reports, total: found.total, ...nextToken(from, found) }
   },
 })
 

@@ -1,4 +1,4 @@
-import { findReport, listReports, removeReport, userReportAnswer } from '../../admin/reports.ts'
+import { findReport, listReports, nextToken, removeReport, userReportAnswer } from '../../admin/reports.ts'
 import { integer, limit, oneOf, optional, string, withDefault } from '../../http/decoders.ts'
 import { endpoint } from '../../http/endpoint.ts'
 
@@ -21,9 +21,8 @@ export const getUserReports = endpoint({
   handle: async (ctx, { query }) => {
     const { from, limit: most, dir: direction, user_id: reporter = null, target_user_id: target = null } = query
     const wanted = { kind: 'user', roomId: null, reporter, target, direction } as const
-    const { reports, total } = await listReports(ctx, wanted, { from, limit: most }, userReportAnswer)
-    const reached = from + reports.length
-    return { user_reports: reports, total, ...(reached < total && reports.length > 0 ? { next_token: reached } : {}) }
+    const found = await listReports(ctx, wanted, { from, limit: most }, userReportAnswer)
+    return { user_reports: found.reports, total: found.total, ...nextToken(from, found) }
   },
 })
 

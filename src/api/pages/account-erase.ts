@@ -2,6 +2,7 @@ import { proveOwnPassword } from '../../accounts/password-login.ts'
 import { forbidden, invalidParam, MatrixError } from '../../errors.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
 import { eraseAccount } from '../../privacy/erase.ts'
+import { passwordField } from './fields.ts'
 import { html, page } from './html.ts'
 import { receiptAddress } from './receipt.ts'
 import { accountPage, cookieHeader, show, take, type Visit } from './signed-in.ts'
@@ -81,7 +82,7 @@ function form(visit: Visit, problem: MatrixError | null): Reply {
           <label for="name">To be sure, enter your user ID: ${visit.visitor.userId}</label>
           <input id="name" name="name" required autocapitalize="none" autocomplete="off" spellcheck="false" />
           <label for="password">Your password</label>
-          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          ${passwordField()}
           <button class="bad">Erase my account</button>
         </form>
       </section>`,

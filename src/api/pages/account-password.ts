@@ -4,6 +4,7 @@ import { proveOwnPassword } from '../../accounts/password-login.ts'
 import { checkNewPassword, passwordLeastCharacters, passwordLimitBytes } from '../../accounts/passwords.ts'
 import { forbidden, MatrixError } from '../../errors.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { passwordField } from './fields.ts'
 import { html, seeOther } from './html.ts'
 import { accountPage, cookieHeader, show, take, type Visit } from './signed-in.ts'
 
@@ -84,7 +85,7 @@ function form(visit: Visit, problem: MatrixError | null): Reply {
           ${visit.key}
           <input name="name" value="${visit.visitor.userId}" autocomplete="username" hidden />
           <label for="password">Your password, to be sure</label>
-          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          ${passwordField()}
           <button class="plain">Show a new recovery code</button>
         </form>
       </section>`,

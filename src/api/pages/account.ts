@@ -3,6 +3,7 @@ import { type Context } from '../../context.ts'
 import { forbidden, MatrixError } from '../../errors.ts'
 import { oneOf, optional } from '../../http/decoders.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { nameField, passwordField } from './fields.ts'
 import { readForm } from './form.ts'
 import { html, page, seeOther } from './html.ts'
 import { accountPage, cookieHeader, cookieOf, done, take, type Visit, visitOf } from './signed-in.ts'
@@ -65,18 +66,9 @@ function signIn(ctx: Context, name: string, problem: MatrixError | null): Reply 
       <section>
         <form method="post" action="/account/sign-in">
           <label for="name">Your name on ${ctx.serverName}</label>
-          <input
-            id="name"
-            name="name"
-            value="${name}"
-            required
-            maxlength="255"
-            autocapitalize="none"
-            autocomplete="username"
-            spellcheck="false"
-          />
+          ${nameField('name', name)}
           <label for="password">Your password</label>
-          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          ${passwordField()}
           <button>Sign in</button>
         </form>
       </section>

@@ -1,5 +1,5 @@
 import { findJoinLink, joinByLink } from '../../accounts/join-links.ts'
-import { checkNewPassword, passwordLeastCharacters, passwordLimitBytes } from '../../accounts/passwords.ts'
+import { checkNewPassword, passwordLeastCharacters } from '../../accounts/passwords.ts'
 import { availablePseudonym, availableUserId } from '../../accounts/registration.ts'
 import { type Context } from '../../context.ts'
 import { MatrixError } from '../../errors.ts'
@@ -7,6 +7,7 @@ import { string } from '../../http/decoders.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
 import { localpartOf, type UserId } from '../../protocol/identifiers.ts'
 import { clients } from './clients.ts'
+import { nameField, newPasswordField } from './fields.ts'
 import { readForm } from './form.ts'
 import { html, page } from './html.ts'
 import { shownCode } from './recovery-code.ts'
@@ -67,31 +68,12 @@ function form(ctx: Context, username: string, problem: MatrixError | null): Repl
             Drawn for you, so that it says nothing of you. Keep it or choose another; it cannot be changed later.
             <a href="?">Draw another name</a>
           </p>
-          <input
-            id="username"
-            name="username"
-            value="${username}"
-            required
-            maxlength="200"
-            autocapitalize="none"
-            autocomplete="username"
-            spellcheck="false"
-            aria-describedby="name-hint"
-          />
+          ${nameField('username', username, { most: 200, hint: 'name-hint' })}
           <label for="password">A password</label>
           <p class="hint" id="password-hint">
             At least ${String(passwordLeastCharacters)} characters; a longer one is better.
           </p>
-          <input
-            id="password"
-            name="password"
-            type="password"
-            required
-            minlength="${String(passwordLeastCharacters)}"
-            maxlength="${String(passwordLimitBytes)}"
-            autocomplete="new-password"
-            aria-describedby="password-hint"
-          />
+          ${newPasswordField('password-hint')}
           <button>Make my account</button>
         </form>
       </section>`,

@@ -1,7 +1,8 @@
-import { passwordLeastCharacters, passwordLimitBytes } from '../../accounts/passwords.ts'
+import { passwordLeastCharacters } from '../../accounts/passwords.ts'
 import { recover } from '../../accounts/recovery.ts'
 import { MatrixError } from '../../errors.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { nameField, newPasswordField } from './fields.ts'
 import { readForm } from './form.ts'
 import { html, page } from './html.ts'
 import { shownCode } from './recovery-code.ts'
@@ -51,28 +52,11 @@ function form(name: string, problem: MatrixError | null): Reply {
       <section>
         <form method="post">
           <label for="username">Your name here</label>
-          <input
-            id="username"
-            name="username"
-            value="${name}"
-            required
-            maxlength="255"
-            autocapitalize="none"
-            autocomplete="username"
-            spellcheck="false"
-          />
+          ${nameField('username', name)}
           <label for="code">Your recovery code</label>
           <input id="code" name="code" required autocapitalize="characters" autocomplete="off" spellcheck="false" />
           <label for="password">A new password of at least ${String(passwordLeastCharacters)} characters</label>
-          <input
-            id="password"
-            name="password"
-            type="password"
-            required
-            minlength="${String(passwordLeastCharacters)}"
-            maxlength="${String(passwordLimitBytes)}"
-            autocomplete="new-password"
-          />
+          ${newPasswordField()}
           <button>Set the password</button>
         </form>
       </section>

@@ -1,6 +1,7 @@
 import { recoveryCodeForPassword } from '../../accounts/recovery.ts'
 import { MatrixError } from '../../errors.ts'
 import { endpoint, type Reply } from '../../http/endpoint.ts'
+import { nameField, passwordField } from './fields.ts'
 import { readForm } from './form.ts'
 import { type Html, html, page } from './html.ts'
 
@@ -58,18 +59,9 @@ function form(name: string, problem: MatrixError | null): Reply {
       <section>
         <form method="post">
           <label for="username">Your name here</label>
-          <input
-            id="username"
-            name="username"
-            value="${name}"
-            required
-            maxlength="255"
-            autocapitalize="none"
-            autocomplete="username"
-            spellcheck="false"
-          />
+          ${nameField('username', name)}
           <label for="password">Your password</label>
-          <input id="password" name="password" type="password" required autocomplete="current-password" />
+          ${passwordField()}
           <button>Show a code</button>
         </form>
       </section>`,
