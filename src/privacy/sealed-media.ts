@@ -38,7 +38,7 @@ export function createSealedStore(inner: MediaStore, sealer: Sealer): MediaStore
       const header = await pieces.take(sealBytes)
       const place = placeOf(header)
       if (!place) {
-        return { stream: Readable.from(rest(header, pieces)), sizeBytes: file.sizeBytes }
+        return { stream: closing(file.stream, rest(header, pieces)), sizeBytes: file.sizeBytes }
       }
       const key = sealer.keyAt(place)
       if (!key) {
@@ -48,7 +48,7 @@ export function createSealedStore(inner: MediaStore, sealer: Sealer): MediaStore
       const sealedBytes = file.sizeBytes - sealBytes
       const count = Math.max(Math.ceil(sealedBytes / (pieceBytes + tagBytes)), 1)
       return {
-        stream: Readable.from(openedPieces(pieces, header, key, name, count)),
+        stream: closing(file.stream, openedPieces(pieces, header, key, name, count)),
         sizeBytes: sealedBytes - count * tagBytes,
       }
     },
@@ -65,6 +65,11 @@ export async function sealOfFile(inner: MediaStore, name: string): Promise<Buffe
   const header = await pieces.take(sealBytes)
   file.stream.destroy()
   return placeOf(header) && header
+}
+
+/** A stream of what is made of a file's bytes. The file is closed with it, however much of it was read. */
+function closing(file: Readable, made: AsyncIterable<Buffer>): Readable {
+  return Readable.from(made).once('close', () => file.destroy())
 }
 
 async function* sealedPieces(
