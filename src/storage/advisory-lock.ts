@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { type Database } from './database.ts'
 
 /** The keys of Postgres's advisory locks: of what only one process may do at a time, and of those that tell who is running. */
@@ -15,36 +16,89 @@ export const lockKeys = {
 export type LockName = Exclude<keyof typeof lockKeys, 'keyring' | 'starting'>
 
 /**
- * Runs `work` unless another process is at the same: then it returns `null` and `work` does not run. The lock belongs to a
- * connection that is held meanwhile, so it is free again when the process dies, however it dies. Should that connection
- * alone be lost, `work` goes on while another process may begin: it must not be wrong to run twice, only wasteful.
+ * The connection that the locks of one process belong to. It is not one of the pool's: whoever holds a lock works with
+ * connections of the pool meanwhile, and a pool full of such holders would wait for itself.
  */
-export async function whileAlone<T>(db: Database, name: LockName, work: () => Promise<T>): Promise<T | null> {
-  const client = await db.pool.connect()
-  let isFree = false
-  try {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
-      lockKeys[name],
-    ])
-    if (rows[0]?.locked !== true) {
-      isFree = true
-      return null
-    }
-    const unlock = () => client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]])
+export class LockKeeper {
+  readonly #connect: () => Promise<pg.Client>
+  readonly #held = new Set<LockName>()
+  #client: Promise<pg.Client> | null = null
+
+  constructor(connect: () => Promise<pg.Client>) {
+    this.#connect = connect
+  }
+
+  /** Takes a lock unless this process or another has it: then it returns `null`. Throws `DatabaseError`. */
+  async take(name: LockName): Promise<HeldLock | null> {
+    // To Postgres all of a connection is one holder.
+    if (this.#held.has(name)) return null
+    this.#held.add(name)
     try {
-      const result = await work()
-      await unlock()
-      isFree = true
-      return result
+      const client = await this.#open()
+      const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
+        lockKeys[name],
+      ])
+      if (rows[0]?.locked === true) return { release: () => this.#release(name, client) }
     } catch (error) {
-      isFree = await unlock().then(
-        () => true,
-        () => false,
-      )
+      this.#held.delete(name)
       throw error
     }
-  } finally {
-    // A connection that may hold the lock still is closed, and the lock with it, a little later.
-    client.release(!isFree)
+    this.#held.delete(name)
+    return null
   }
+
+  /** Lets go of all locks. */
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => null)
+    await client?.end()
+  }
+
+  async #release(name: LockName, client: pg.Client): Promise<void> {
+    try {
+      await client.query('SELECT pg_advisory_unlock($1)', [lockKeys[name]])
+    } finally {
+      this.#held.delete(name)
+    }
+  }
+
+  #open(): Promise<pg.Client> {
+    if (this.#client) return this.#client
+    const opening = this.#connect()
+    const forget = (): void => {
+      if (this.#client === opening) this.#client = null
+    }
+    this.#client = opening
+    opening.then(client => client.once('end', forget), forget)
+    return opening
+  }
+}
+
+interface HeldLock {
+  /** Throws `DatabaseError` if the lock was lost meanwhile. */
+  release(): Promise<void>
+}
+
+/**
+ * Runs `work` unless another process, or this one, is at the same: then it returns `null` and `work` does not run. The lock
+ * belongs to a connection, so it is free again when the process dies, however it dies. Should that connection alone be
+ * lost, `work` goes on while another process may begin: it must not be wrong to run twice, only wasteful; in the end a
+ * `DatabaseError` tells.
+ */
+export async function whileAlone<T>(
+  { locks }: Pick<Database, 'locks'>,
+  name: LockName,
+  work: () => Promise<T>,
+): Promise<T | null> {
+  const lock = await locks.take(name)
+  if (!lock) return null
+  let result
+  try {
+    result = await work()
+  } catch (error) {
+    // What went wrong first is what is told.
+    await lock.release().catch(() => undefined)
+    throw error
+  }
+  await lock.release()
+  return result
 }

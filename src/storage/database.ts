@@ -1,6 +1,7 @@
 import { CompiledQuery, Kysely, PostgresDialect, type IsolationLevel, type Transaction } from 'kysely'
 import type pg from 'pg'
 import { type Logger } from '../log.ts'
+import { LockKeeper } from './advisory-lock.ts'
 import { nameStatement, openClient, openPool, type Connection } from './client.ts'
 import { DatabaseError, strippedError } from './database-error.ts'
 import { Lineage } from './lineage.ts'
@@ -28,6 +29,8 @@ export interface Database {
   readonly connection: Connection
   /** What every connection is held to. */
   readonly lineage: Lineage
+  /** What only one process may do at a time; see `whileAlone`. */
+  readonly locks: LockKeeper
   /** A connection outside the pool; see `openClient`. */
   connect(options?: { readonly pipeline?: boolean }): Promise<pg.Client>
   /** Waits for running statements, then closes every connection. A second call waits for the first. */
@@ -50,16 +53,20 @@ export function openDatabase(
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   const hotReads = new HotReads(() => connect({ pipeline: true }))
   hotReadsOf.set(kysely, hotReads)
+  const locks = new LockKeeper(() => connect({ pipeline: true }))
   let closing: Promise<void> | null = null
   return {
     pool,
     kysely,
     connection,
     lineage,
+    locks,
     connect,
     close() {
       // Kysely ends the pool only if it was used.
-      closing ??= Promise.all([hotReads.close(), pool.ending ? undefined : pool.end()]).then(() => undefined)
+      closing ??= Promise.all([hotReads.close(), locks.close(), pool.ending ? undefined : pool.end()]).then(
+        () => undefined,
+      )
       return closing
     },
   }
