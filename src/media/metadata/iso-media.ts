@@ -14,6 +14,8 @@ const describingItems: ReadonlySet<string> = new Set(['Exif', 'mime', 'uri '])
 const longestMeta = 1024 * 1024
 /** More parts than a camera writes: whoever sends that many gets everything from the first of them on blanked. */
 const mostParts = 100
+/** More places than any list has: whoever sends that many gets everything blanked. */
+const mostPlaces = 20_000
 const zeros = Buffer.alloc(65_536)
 
 /** A part of the file, from its first byte. */
@@ -36,20 +38,25 @@ export async function* stripIsoMedia(reader: ByteReader): AsyncGenerator<Buffer>
   yield* boxes(new Position(reader), Infinity, '')
 }
 
+/** Parts of a file. If there are more than anybody needs they become one, from the first of them to the end. */
+class Parts {
+  list: Range[] = []
+
+  add(range: Range): void {
+    this.list.push(range)
+    if (this.list.length <= mostParts) return
+    this.list = [{ start: Math.min(...this.list.map(({ start }) => start)), end: Infinity }]
+  }
+}
+
 /** Passes bytes, counts them, and blanks those that are known to be blanked. */
 class Position {
   readonly reader: ByteReader
   at = 0
-  #blanked: Range[] = []
+  readonly blanked = new Parts()
 
   constructor(reader: ByteReader) {
     this.reader = reader
-  }
-
-  blankLater(range: Range): void {
-    this.#blanked.push(range)
-    if (this.#blanked.length <= mostParts) return
-    this.#blanked = [{ start: Math.min(...this.#blanked.map(({ start }) => start)), end: Infinity }]
   }
 
   async take(count: number): Promise<Buffer | null> {
@@ -62,7 +69,7 @@ class Position {
     for await (const piece of this.reader.pass(count)) {
       const start = this.at
       this.at += piece.length
-      const touched = this.#blanked.filter(range => range.start < this.at && range.end > start)
+      const touched = this.blanked.list.filter(range => range.start < this.at && range.end > start)
       if (touched.length === 0) yield piece
       else {
         const copy = Buffer.from(piece)
@@ -134,11 +141,13 @@ async function* itemList(position: Position, length: number): AsyncGenerator<Buf
   const inside = children.get('idat')
   if (infos && places) {
     const hidden = describingItemsIn(content, infos)
+    const hiddenInside = new Parts()
     for (const { isInside, start, end } of placesIn(content, places, hidden)) {
-      if (!isInside) position.blankLater({ start, end })
-      else if (inside)
-        content.fill(0, Math.min(inside.start + start, inside.end), Math.min(inside.start + end, inside.end))
+      if (!isInside) position.blanked.add({ start, end })
+      else if (inside) hiddenInside.add({ start: inside.start + start, end: Math.min(inside.start + end, inside.end) })
     }
+    for (const { start, end } of hiddenInside.list)
+      content.fill(0, Math.min(start, inside?.end ?? 0), Math.min(end, inside?.end ?? 0))
   }
   yield content
 }
@@ -208,6 +217,7 @@ function* placesIn(
   const sizes = fields.next(2)
   const [offsetSize, lengthSize, baseSize] = [sizes >> 12, (sizes >> 8) & 15, (sizes >> 4) & 15]
   const indexSize = version > 0 ? sizes & 15 : 0
+  let seen = 0
   for (let count = fields.next(version < 2 ? 2 : 4); count > 0 && fields.at < end; count--) {
     const item = fields.next(version < 2 ? 2 : 4)
     const isInside = version > 0 && (fields.next(2) & 15) === 1
@@ -216,6 +226,10 @@ function* placesIn(
     // Parts that take no bytes to tell of are all the same one.
     const most = indexSize + offsetSize + lengthSize === 0 ? 1 : Infinity
     for (let extents = Math.min(fields.next(2), most); extents > 0 && fields.at < end; extents--) {
+      if (++seen > mostPlaces) {
+        for (const isInside of [false, true]) yield { isInside, start: 0, end: Infinity }
+        return
+      }
       fields.next(indexSize)
       const from = base + fields.next(offsetSize)
       const length = fields.next(lengthSize)
