@@ -2,7 +2,7 @@
  * `npm test`: runs jest with the parameters given and prints, as its last line, `<n> passed, <n> failed`.
  * A test file that cannot be run counts as failed, and so does a run in which no test ran at all.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,15 +18,28 @@ interface Report {
 /** The whole is run in so many parts, one after another: one process would run out of memory, since jest gives none back. */
 const parts = 6
 
+let running: ChildProcess | null = null
+let isStopped = false
+
+function stop(signal: NodeJS.Signals): void {
+  isStopped = true
+  if (signal === 'SIGTERM') running?.kill(signal)
+}
+
 async function main(parameters: readonly string[]): Promise<number> {
   const runs = parameters.length > 0 ? [parameters] : Array.from({ length: parts }, (_, part) => [`--shard=${part + 1}/${parts}`]) // prettier-ignore
   let [passed, failed, exitCode] = [0, 0, 0]
+  // Ctrl-C reaches jest as well; we wait for it to stop its Postgres. A SIGTERM is passed on.
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
   for (const run of runs) {
+    if (isStopped) break
     const done = await runPart(run)
     passed += done.passed
     failed += done.failed
     exitCode ||= done.exitCode
   }
+  if (isStopped) exitCode ||= 1
   const isEmpty = passed === 0 && failed === 0
   if (isEmpty) console.log('no test ran')
   console.log(`${passed} passed, ${failed} failed`)
@@ -56,9 +69,7 @@ function runJest(parameters: readonly string[]): Promise<number> {
   const jest = fileURLToPath(new URL('../node_modules/jest/bin/jest.js', import.meta.url))
   const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
   const child = spawn(process.execPath, [...flags, jest, ...parameters], { stdio: 'inherit' })
-  // Ctrl-C reaches jest as well; we wait for it to stop its Postgres. A SIGTERM is passed on.
-  process.on('SIGINT', () => undefined)
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  running = child
   return new Promise(resolve => child.once('close', code => resolve(code ?? 1)))
 }
 

@@ -31,6 +31,8 @@ export async function run(parameters: readonly string[]): Promise<number> {
   return status
 }
 
+const passphraseHelp = 'the passphrase; without it LETHE_KEYS_PASSPHRASE, or the terminal'
+
 type Set = (work: Promise<number>) => Promise<void>
 
 /** Every command, with what carries it out given to `set`. */
@@ -177,7 +179,7 @@ function addKeys(lethe: Command, set: Set): void {
     set(withKeys(options, keysStatus)),
   )
   common(keys, 'backup <file>', 'write an encrypted copy over the one before')
-    .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
+    .option('--passphrase-file <file>', passphraseHelp)
     .action((file: string, options: KeysOptions) => set(withKeys(options, config => backUpKeys(config, file, options))))
   common(
     keys,
@@ -185,8 +187,11 @@ function addKeys(lethe: Command, set: Set): void {
     'seal everything under new keys, and destroy those from before; the server must be stopped',
   ).action((options: KeysOptions) => set(withKeys(options, (config, db) => rotateServerKeys(config, db, options))))
   common(keys, 'restore <file>', 'put an encrypted copy in their place; the server must be stopped')
-    .option('--passphrase-file <file>', 'the passphrase; without it LETHE_KEYS_PASSPHRASE')
-    .option('--accept-older', 'even if keys that were destroyed since come back')
+    .option('--passphrase-file <file>', passphraseHelp)
+    .option(
+      '--accept-older',
+      'also one that is older than what the database has seen; of its keys those stay whose values are still held',
+    )
     .action((file: string, options: KeysOptions) =>
       set(withKeys(options, (config, db) => restoreKeys(config, db, file, options))),
     )

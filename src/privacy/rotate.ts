@@ -42,11 +42,12 @@ export async function rotateKeys(
     values += done?.count ?? 0
     if (done && done.damaged > 0) damaged.push(`${done.damaged} of ${name}`)
   }
-  if (damaged.length > 0) {
-    throw new KeyringError(`Some values do not open although their keys are there (${damaged.join(', ')}). They may be damaged; nothing was destroyed.`) // prettier-ignore
-  }
   await dropThumbnails(ctx)
-  const files = await resealFiles(ctx, progress)
+  const { files, damagedFiles } = await resealFiles(ctx, progress)
+  if (damagedFiles.length > 0) damaged.push(`media ${damagedFiles.join(', ')}`)
+  if (damaged.length > 0) {
+    throw new KeyringError(`Some values do not open although their keys are there: ${damaged.join('; ')}. They may be damaged. No key was destroyed; delete them, and run it again.`) // prettier-ignore
+  }
   await ctx.keyring.endRotation()
   return { values, files }
 }
@@ -99,32 +100,57 @@ async function dropThumbnails(ctx: RotationContext): Promise<void> {
   }
 }
 
-async function resealFiles(ctx: RotationContext, progress: RotationProgress): Promise<number> {
+async function resealFiles(
+  ctx: RotationContext,
+  progress: RotationProgress,
+): Promise<{ readonly files: number; readonly damagedFiles: readonly string[] }> {
   let count = 0
+  const damagedFiles: string[] = []
   progress.begin('media', await countUploadedFiles(ctx.db.kysely), 'files')
   for (let after = ''; ;) {
     const files = await mediaFilesAfter(ctx.db.kysely, after, filesAtOnce)
     for (const { mediaId, fileName } of files) {
-      if (await resealFile(ctx, mediaId, fileName)) count++
+      const outcome = await resealFile(ctx, mediaId, fileName)
+      if (outcome === 'resealed') count++
+      if (outcome === 'damaged') damagedFiles.push(mediaId)
       progress.add(1)
     }
     const last = files.at(-1)
-    if (!last) return count
+    if (!last) return { files: count, damagedFiles }
     after = last.mediaId
   }
 }
 
-/** Gives an upload a file that is sealed anew. False if it is of the newest keys, or cannot be opened any more. */
-async function resealFile(ctx: RotationContext, mediaId: string, fileName: string): Promise<boolean> {
+/** Gives an upload a file that is sealed anew, unless it is of the newest keys or cannot be opened any more. */
+async function resealFile(
+  ctx: RotationContext,
+  mediaId: string,
+  fileName: string,
+): Promise<'resealed' | 'left' | 'damaged'> {
   const seal = await ctx.mediaStore.sealOf(fileName)
   const place = seal && placeOf(seal)
-  if (!seal || !place || !ctx.sealer.isOutdated(seal) || !ctx.sealer.keyAt(place)) return false
+  if (!seal || !place || !ctx.sealer.isOutdated(seal) || !ctx.sealer.keyAt(place)) return 'left'
+  if (!(await opens(ctx, fileName))) return 'damaged'
   const file = await ctx.mediaStore.read(fileName)
-  if (!file) return false
+  if (!file) return 'left'
   await keepFile(ctx, file.stream, Infinity, async (tx, written) => {
     await replaceFile(tx, mediaId, written)
     await insertUnreferencedFiles(tx, [fileName], ctx.clock.now())
   })
   await removeFiles(ctx, [fileName])
-  return true
+  return 'resealed'
+}
+
+/** Reads a file to its end; false if a piece of it is not what was sealed. What the disk refuses to give is thrown. */
+async function opens(ctx: RotationContext, fileName: string): Promise<boolean> {
+  const file = await ctx.mediaStore.read(fileName)
+  if (!file) return true
+  try {
+    for await (const _piece of file.stream) continue
+    return true
+  } catch (error) {
+    // The system's errors name the call that failed; those of a cipher do not.
+    if (error instanceof Error && 'syscall' in error) throw error
+    return false
+  }
 }

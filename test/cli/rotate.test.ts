@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import pg from 'pg'
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeKeyring } from '../../src/privacy/keyring/keyring.ts'
@@ -185,12 +185,35 @@ describe('lethe keys rotate', () => {
     const event = await alice.send(room, 'words that stay')
     await flip(event)
     await expect(rotateKeys({ ...server.ctx, sealer: server.ctx.numbers.sealer }, silent)).rejects.toThrow(
-      /1 of events.body.*nothing was destroyed/,
+      /1 of events.body.*No key was destroyed/,
     )
     expect(server.ctx.keyring.keys.before).not.toBeNull()
     await flip(event)
     await rotateKeys({ ...server.ctx, sealer: server.ctx.numbers.sealer }, silent)
     expect(server.ctx.keyring.keys.before).toBeNull()
+  })
+
+  it('names the files that do not open, and destroys nothing either', async () => {
+    const alice = await register(server)
+    const media = [await uploadAs(alice, 'a boat', 'image/png'), await uploadAs(alice, 'a lake', 'image/png')]
+    const [row] = await rowsOf<{ file_name: string }>('SELECT file_name FROM media WHERE media_id = $1', [media[0]])
+    const name = row?.file_name ?? ''
+    const file = join(server.config.media.store.path, name.slice(0, 2), name.slice(2, 4), name)
+    const bytes = await readFile(file)
+    const ctx = { ...server.ctx, sealer: server.ctx.numbers.sealer }
+    for (const damaged of [
+      Buffer.concat([bytes.subarray(0, -1), Buffer.of((bytes.at(-1) ?? 0) ^ 1)]),
+      bytes.subarray(0, 14),
+    ]) {
+      await writeFile(file, damaged)
+      await expect(rotateKeys(ctx, silent)).rejects.toThrow(`media ${media[0]}.`)
+      expect(server.ctx.keyring.keys.before).not.toBeNull()
+      expect((await downloadAs(alice, media[1] ?? '')).bytes.toString()).toBe('a lake')
+    }
+    await writeFile(file, bytes)
+    await rotateKeys(ctx, silent)
+    expect(server.ctx.keyring.keys.before).toBeNull()
+    expect((await downloadAs(alice, media[0] ?? '')).bytes.toString()).toBe('a boat')
   })
 
   it('lets no copy of the keyring from before back in', async () => {
