@@ -35,6 +35,8 @@ export interface Sealer {
   placeFor(lifespan: Lifespan, scope: string | number): SealPlace
   /** The place of what belongs to an account: all of it dies with one key. */
   accountPlace(userNumber: number): SealPlace
+  /** The place that takes a place's place under the newest keys. */
+  renewed(place: SealPlace): SealPlace
   /** `name` says whose value it is: what was sealed under one name opens under no other. */
   seal(text: string, place: SealPlace, name: string): Buffer
   /** The text; `null` if its key has been destroyed, or it is not what was sealed under this name. */
@@ -110,6 +112,7 @@ export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptio
       return { generation, bucket: bucketFor(lifespan, now), leaf: nextLeaf(scope) }
     },
     accountPlace: userNumber => ({ generation: keys().generation, bucket: accountBucket, leaf: userNumber }),
+    renewed: place => ({ ...place, generation: keys().generation }),
     seal(text, place, name) {
       if (!isOn) return Buffer.concat([Buffer.of(forms.plain), Buffer.from(text)])
       const key = keyAt(keys(), place)
@@ -144,10 +147,9 @@ export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptio
     },
     resealed(sealed, name) {
       const place = placeOf(sealed)
-      const { generation } = keys()
-      if (!place || place.generation === generation || !keyAt(keys(), place)) return null
+      if (!place || place.generation === keys().generation || !keyAt(keys(), place)) return null
       const text = sealer.open(sealed, name)
-      return text === null ? 'damaged' : sealer.seal(text, { ...place, generation }, name)
+      return text === null ? 'damaged' : sealer.seal(text, sealer.renewed(place), name)
     },
     isOutdated(seal) {
       const place = placeOf(seal)

@@ -154,7 +154,7 @@ export async function nextJob(reader: Reader, sealer: Sealer): Promise<Job | nul
   return row ? jobOfRow(sealer, row) : null
 }
 
-/** Notes how far a job has come, sealed under the key at its place. */
+/** Notes how far a job has come, sealed at its place under the newest keys: those of its request may be about to be destroyed. */
 export async function noteProgress(
   tx: Tx,
   sealer: Sealer,
@@ -162,7 +162,7 @@ export async function noteProgress(
   place: SealPlace,
   progress: JsonObject,
 ): Promise<void> {
-  const sealed = sealer.seal(JSON.stringify(progress), place, jobSealName(jobId, 'progress'))
+  const sealed = sealer.seal(JSON.stringify(progress), sealer.renewed(place), jobSealName(jobId, 'progress'))
   await tx
     .updateTable('background_jobs')
     .set({ status: 'active', progress: sealed })

@@ -100,6 +100,33 @@ describe('what people write to administrators, and administrators order', () => 
   })
 })
 
+describe('work that goes on while keys are rotated', () => {
+  it('seals how far it has come under the new keys', async () => {
+    const waiting = await startTestServer({ loops: [] })
+    const { ctx } = waiting
+    const root = await registerAdmin(waiting, 'root')
+    const room = await root.createRoom()
+    await root.send(room, 'one')
+    await root.send(room, 'two')
+    const order = { purge_up_to_ts: waiting.clock.now() + 60_000, delete_local_events: true }
+    const id = text(await root.post(v1(path`/purge_history/${room}`), order), 'purge_id')
+    const generations = async () => {
+      const { rows } = await ctx.db.pool.query<{ request: Buffer; progress: Buffer }>('SELECT request, progress FROM background_jobs') // prettier-ignore
+      return rows.map(({ request, progress }) => [placeOf(request)?.generation, placeOf(progress)?.generation])
+    }
+    expect(await generations()).toEqual([[0, 0]])
+    // As when a rotation was killed and the server is started before it is run to its end.
+    await ctx.keyring.beginRotation()
+    const end = backgroundJobs.start(ctx)
+    expect(await untilEnded(() => root.get(v1(path`/purge_history_status/${id}`)))).toEqual({ status: 'complete' })
+    await end()
+    expect(await generations()).toEqual([[0, 1]])
+    const [job] = objectsAt(await root.get(v1('/scheduled_tasks'), { resource_id: room }), 'scheduled_tasks')
+    expect(job).toMatchObject({ result: { deletedEvents: 1 } })
+    await waiting.close()
+  })
+})
+
 describe('what was written before it was sealed', () => {
   it('is kept as it is, and work that had ended is forgotten', async () => {
     const database = await testDatabase({ empty: true })
