@@ -75,6 +75,11 @@ export class MatrixError extends Error {
     this.headers = more.headers ?? {}
   }
 
+  /** True when nothing was wrong with what was asked for, and the same may succeed in a moment. */
+  get isPassing(): boolean {
+    return this.status === 503
+  }
+
   /** The body of the answer. */
   toJSON(): JsonObject {
     return { errcode: this.errcode, error: this.message, ...this.fields }

@@ -208,7 +208,7 @@ async function removeFrom(ctx: Context, userId: UserId, roomId: RoomId, newRoomI
   try {
     await leave(ctx, { userId }, roomId)
   } catch (error) {
-    if (!(error instanceof MatrixError)) throw error
+    if (!(error instanceof MatrixError) || error.isPassing) throw error
     return false
   }
   const account = newRoomId === null ? null : await accountByUserId(ctx.db.kysely, userId)
@@ -222,7 +222,7 @@ async function removeFrom(ctx: Context, userId: UserId, roomId: RoomId, newRoomI
     })
   } catch (error) {
     // They are out of the old room, which is what was asked for.
-    if (!(error instanceof MatrixError)) throw error
+    if (!(error instanceof MatrixError) || error.isPassing) throw error
   }
   return true
 }
@@ -241,7 +241,7 @@ async function deleteSome(
     await note(tx, next)
     return { count: deleted, progress: next }
   })
-  if (count > 0) return { progress, isDone: false }
+  if (count > 0) return { progress, isDone: false, isNoted: true }
   await ctx.log.transact(async (tx, announce) => {
     await deleteRoomRow(tx, roomNumber)
     announce({ kind: 'room', roomId })

@@ -3,11 +3,15 @@ import { type JsonObject } from '../protocol/json.ts'
 import { insertJob, type Job } from '../storage/background-jobs.ts'
 import { transaction, type Tx } from '../storage/database.ts'
 
-/** What one step of a job came to. */
-export interface JobStep {
+/** What one step of a job came to; `later` if others were at what it needs, and nothing was done. */
+export type JobStep = StepTaken | 'later'
+
+export interface StepTaken {
   /** How far the job has come: what the next step is given. It stands in the database before that begins. */
   readonly progress: JsonObject
   readonly isDone: boolean
+  /** Whether the step has written that down itself. */
+  readonly isNoted?: boolean
 }
 
 /** Writes down how far a job has come in the transaction that brings it there. */
@@ -15,7 +19,8 @@ export type NoteProgress = (tx: Tx, progress: JsonObject) => Promise<void>
 
 /**
  * A kind of work. A step takes a moment and may be done twice, if the process dies before its progress is written down: so it
- * either notes that in its own transaction, or finds what it did before. A `MatrixError` ends the job as failed.
+ * either notes that in its own transaction, or finds what it did before. A `MatrixError` ends the job as failed; what passes,
+ * be it an error of the database, only lets it rest.
  */
 export interface JobKind {
   readonly step: (ctx: Context, job: Job, note: NoteProgress) => Promise<JobStep>

@@ -3,11 +3,11 @@ import { invalidParam, MatrixError, notFound } from '../errors.ts'
 import { type EventId, parseRoomId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { jobOf, jobsAbout } from '../storage/background-jobs.ts'
-import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
+import { transaction, type Tx } from '../storage/database.ts'
 import { eventsById } from '../storage/events.ts'
 import { messagesBefore } from '../storage/purge.ts'
 import { forgetEvents } from '../storage/sweep.ts'
-import { type JobKind, orderJob } from './jobs.ts'
+import { type JobKind, type NoteProgress, orderJob } from './jobs.ts'
 
 const kind = 'purge_history'
 const eventsAtOnce = 200
@@ -56,40 +56,30 @@ export const purgeHistoryJob: JobKind = {
     const { roomNumber } = room
     const before = { position: numberOrNull(request['position']), ts: numberOrNull(request['ts']) }
     const deleted = numberOrNull(progress['deletedEvents']) ?? 0
-    const count = await purgeSome(ctx, roomNumber, before, request['withLocal'] === true, (tx, more) =>
-      note(tx, { deletedEvents: deleted + more }),
-    )
-    // Somebody else needed one of the rows: once more.
-    if (count === null) return { progress, isDone: false }
-    // Apart from the deletion, as the sweeper does it.
-    if (count > 0) await ctx.log.post([{ kind: 'room', roomId }])
-    return { progress: { deletedEvents: deleted + count }, isDone: count < eventsAtOnce }
+    const purge = { before, withLocal: request['withLocal'] === true }
+    const { count, next } = await transaction(ctx.db, tx => purgeSome(ctx, tx, roomNumber, purge, deleted, note), {
+      isolation: 'repeatable read',
+    })
+    // Apart from the deletion, as the sweeper does it. Once more after the last batch: a telling may have been lost.
+    if (next.deletedEvents > 0) await ctx.log.post([{ kind: 'room', roomId }])
+    return { progress: next, isDone: count < eventsAtOnce, isNoted: true }
   },
 }
 
-/** Deletes a batch; how many there were, or `null` if the rows were in use. */
+/** Deletes a batch after the `deleted` of before, and notes it; how many there were. */
 async function purgeSome(
   ctx: Context,
+  tx: Tx,
   roomNumber: number,
-  before: Parameters<typeof messagesBefore>[2],
-  withLocal: boolean,
-  note: (tx: Tx, count: number) => Promise<void>,
-): Promise<number | null> {
-  try {
-    return await transaction(
-      ctx.db,
-      async tx => {
-        const events = await messagesBefore(tx, roomNumber, before, withLocal, eventsAtOnce)
-        // No bucket passes: what is purged would have lived on, so each key is destroyed by itself.
-        const sweeping = { events, pruned: [], passingBucket: -1 }
-        if (events.length > 0) await forgetEvents(tx, ctx.numbers.sealer, sweeping)
-        await note(tx, events.length)
-        return events.length
-      },
-      { isolation: 'repeatable read' },
-    )
-  } catch (error) {
-    if (error instanceof DatabaseError && error.code === '55P03') return null
-    throw error
-  }
+  purge: { readonly before: Parameters<typeof messagesBefore>[2]; readonly withLocal: boolean },
+  deleted: number,
+  note: NoteProgress,
+): Promise<{ readonly count: number; readonly next: { readonly deletedEvents: number } }> {
+  const events = await messagesBefore(tx, roomNumber, purge.before, purge.withLocal, eventsAtOnce)
+  // No bucket passes: what is purged would have lived on, so each key is destroyed by itself.
+  const sweeping = { events, pruned: [], passingBucket: -1 }
+  if (events.length > 0) await forgetEvents(tx, ctx.numbers.sealer, sweeping)
+  const next = { deletedEvents: deleted + events.length }
+  await note(tx, next)
+  return { count: events.length, next }
 }

@@ -151,7 +151,7 @@ async function redactOne(
     })
     return null
   } catch (error) {
-    if (error instanceof MatrixError) return error.message
+    if (error instanceof MatrixError && !error.isPassing) return error.message
     throw error
   }
 }

@@ -7,9 +7,6 @@ import { jobOf } from '../storage/background-jobs.ts'
 import { type JobKind, orderJob } from './jobs.ts'
 
 const kind = 'sweep'
-/** How long to wait for a sweep that is under way, and how often. */
-const waitMs = 500
-const waits = 1_200
 
 /** Orders that the sweeper look through everything now. Returns the job's ID. */
 export function orderSweep(ctx: Context, caller: { readonly userNumber: number }): Promise<string> {
@@ -26,7 +23,7 @@ export async function sweepOrderStatus(ctx: Context, jobId: string): Promise<Jso
 
 /** The work itself: one sweep, begun after it was ordered. */
 export const sweepJob: JobKind = {
-  async step(ctx, { progress }) {
+  async step(ctx) {
     if (!(await clockWatch(ctx).isTrusted())) {
       throw new MatrixError(
         'M_UNKNOWN',
@@ -34,11 +31,6 @@ export const sweepJob: JobKind = {
       )
     }
     const swept = await sweep(ctx)
-    if (swept) return { progress: { deleted: { ...swept.byKind } }, isDone: true }
-    const waited = typeof progress['waited'] === 'number' ? progress['waited'] : 0
-    if (waited >= waits) throw new MatrixError('M_UNKNOWN', 'Another sweep did not come to its end')
-    // It rejects for no other reason than that the server stops.
-    await ctx.clock.sleep(waitMs, ctx.shutdown).catch(() => undefined)
-    return { progress: { waited: waited + 1 }, isDone: false }
+    return swept ? { progress: { deleted: { ...swept.byKind } }, isDone: true } : 'later'
   },
 }

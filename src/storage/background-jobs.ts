@@ -141,12 +141,13 @@ export async function jobs(
   return rows.map(row => jobOfRow(sealer, row))
 }
 
-/** The oldest job that has not ended; `null` when there is none. */
-export async function nextJob(reader: Reader, sealer: Sealer): Promise<Job | null> {
+/** The oldest job that has not ended and is none of `others`; `null` when there is none. */
+export async function nextJob(reader: Reader, sealer: Sealer, others: readonly string[]): Promise<Job | null> {
   const row = await reader
     .selectFrom('background_jobs')
     .select(columns)
     .where('ended_ts', 'is', null)
+    .$if(others.length > 0, query => query.where('job_id', 'not in', others))
     .orderBy('created_ts')
     .orderBy('job_id')
     .limit(1)
