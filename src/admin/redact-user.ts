@@ -37,6 +37,9 @@ export async function orderRedaction(
     readonly rooms: readonly RoomId[]
     readonly reason: string | null
     readonly limit: number
+    /** Milliseconds since the epoch: only what was sent then or later; then or earlier. `null`: whenever. */
+    readonly sinceTs: number | null
+    readonly untilTs: number | null
     readonly asAdmin: boolean
   },
 ): Promise<string> {
@@ -44,9 +47,9 @@ export async function orderRedaction(
   if (userNumber === null) throw notFound('User not found')
   const joined = redaction.rooms.length > 0 ? [] : await joinedRooms(ctx.db.kysely, userNumber)
   const rooms = redaction.rooms.length > 0 ? redaction.rooms : joined.map(({ roomId }) => roomId)
-  const { reason, limit } = redaction
+  const { reason, limit, sinceTs, untilTs } = redaction
   const sender = redaction.asAdmin || !isLocal(ctx, userId) ? caller.userId : userId
-  const request = { rooms: [...rooms], reason, limit, sender }
+  const request = { rooms: [...rooms], reason, limit, sinceTs, untilTs, sender }
   return orderJob(ctx, { kind, userNumber: caller.userNumber, target: userId, request })
 }
 
@@ -87,6 +90,10 @@ function progressOf(progress: JsonObject): Progress {
   }
 }
 
+function timeOf(value: unknown): number | null {
+  return typeof value === 'number' ? value : null
+}
+
 /** The work itself: some messages of one room at a step, the newest first. */
 export const redactUserJob: JobKind = {
   async step(ctx, { target, request, progress }) {
@@ -107,7 +114,8 @@ export const redactUserJob: JobKind = {
     const limit = Number(request['limit']) - at.count
     if (!room || limit <= 0) return { progress: { ...nextRoom }, isDone: false }
     const senderNumber = await ctx.numbers.user(user)
-    const messages = await messagesOfSender(ctx.db.kysely, room.roomNumber, senderNumber, at.before, Math.min(limit, eventsAtOnce)) // prettier-ignore
+    const sent = { sinceTs: timeOf(request['sinceTs']), untilTs: timeOf(request['untilTs']) }
+    const messages = await messagesOfSender(ctx.db.kysely, room.roomNumber, senderNumber, at.before, Math.min(limit, eventsAtOnce), sent) // prettier-ignore
     const last = messages.at(-1)
     if (!last) return { progress: { ...nextRoom }, isDone: false }
     const count = at.count + messages.length

@@ -41,19 +41,25 @@ export async function messagesBefore(
   }))
 }
 
-/** Up to `limit` messages that a user sent to a room before a position and that are not redacted, the newest first. */
+/**
+ * Up to `limit` messages that a user sent to a room before a position and that are not redacted, the newest first; of a time
+ * if there are bounds, which count as within.
+ */
 export async function messagesOfSender(
   reader: Reader,
   roomNumber: number,
   senderNumber: number,
   beforePosition: number,
   limit: number,
+  sent: { readonly sinceTs: number | null; readonly untilTs: number | null } = { sinceTs: null, untilTs: null },
 ): Promise<{ readonly eventId: EventId; readonly position: number }[]> {
   const { rows } = await sql<{ event_id: string; position: number }>`SELECT e.event_id, e.position
     FROM events e JOIN event_types y USING (type_number)
     WHERE e.room_number = ${roomNumber} AND e.sender_number = ${senderNumber} AND e.state_key_number IS NULL
       AND e.position < ${beforePosition} AND e.flags & ${sql.lit(eventFlags.redacted)} = 0
       AND y.type <> 'm.room.redaction'
+      AND (${sent.sinceTs}::bigint IS NULL OR e.origin_server_ts >= ${sent.sinceTs})
+      AND (${sent.untilTs}::bigint IS NULL OR e.origin_server_ts <= ${sent.untilTs})
     ORDER BY e.position DESC LIMIT ${limit}`.execute(reader)
   // As above.
   return rows.map(row => ({ eventId: row.event_id as EventId, position: row.position }))
