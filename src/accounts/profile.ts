@@ -77,14 +77,19 @@ function isNameKey(key: string): key is 'displayname' | 'avatar_url' {
   return key === 'displayname' || key === 'avatar_url'
 }
 
+/** Throws what `setProfileField` throws for a key or a value that no profile may have. */
+export function checkProfileField(key: string, value: JsonValue): void {
+  checkKey(key)
+  checkValue(key, value)
+}
+
 /**
  * Sets a field of the user's own profile and has the user's rooms told of a new name or avatar. Throws `M_KEY_TOO_LARGE`,
  * `invalidParam` for a key that is not allowed, `badJson` for a value of the wrong type, `M_PROFILE_TOO_LARGE`.
  * https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3profileuseridkeyname
  */
 export async function setProfileField(ctx: Context, owner: AccountOwner, key: string, value: JsonValue): Promise<void> {
-  checkKey(key)
-  checkValue(key, value)
+  checkProfileField(key, value)
   // An empty name or avatar has always meant that there is none.
   if (isNameKey(key) && (value === '' || value === null)) return removeProfileField(ctx, owner, key)
   const bytes = Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value))

@@ -1,7 +1,7 @@
 import { changePassword, setFlags } from '../accounts/account.ts'
 import { startOfDay, today } from '../accounts/dates.ts'
 import { checkNewPassword } from '../accounts/passwords.ts'
-import { removeProfileField, setProfileField } from '../accounts/profile.ts'
+import { checkProfileField, removeProfileField, setProfileField } from '../accounts/profile.ts'
 import { availableUserId, register } from '../accounts/registration.ts'
 import { checkDeviceName } from '../accounts/sessions.ts'
 import { newToken } from '../accounts/tokens.ts'
@@ -55,7 +55,13 @@ export async function putAccount(
 ): Promise<boolean> {
   if (!isLocal(ctx, userId)) throw refused('This endpoint can only be used with local users')
   const known = await accountByUserId(ctx.db.kysely, userId)
+  // All of it is looked at before any of it is done: what is refused has changed nothing.
   if (changes.password !== undefined && changes.password !== null) checkNewPassword(changes.password)
+  checkProfileField('displayname', changes.displayName ?? null)
+  checkProfileField('avatar_url', changes.avatarUrl ?? null)
+  if (changes.isDeactivated === true && changes.isLocked === true) {
+    throw refused('An account is closed or locked, not both')
+  }
   if (caller.userId === userId && changes.isAdmin === false) throw refused('You may not demote yourself.')
   if (known?.isDeactivated === true) {
     const { displayName, avatarUrl, password, isDeactivated } = changes
@@ -73,8 +79,6 @@ export async function putAccount(
     }
     const account = { userId, password: changes.password ?? null, isAdmin: changes.isAdmin === true }
     await register(ctx, account, null, () => Promise.resolve())
-  } else if (changes.password !== undefined && changes.password !== null) {
-    await resetPassword(ctx, userId, changes.password, changes.logOut)
   }
   const account = known ?? (await localAccount(ctx, userId))
   await setName(ctx, account, 'displayname', changes.displayName)
@@ -84,6 +88,9 @@ export async function putAccount(
       ...(changes.isAdmin === undefined ? {} : { isAdmin: changes.isAdmin }),
       ...(changes.isLocked === undefined ? {} : { isLocked: changes.isLocked }),
     })
+  }
+  if (known && changes.password !== undefined && changes.password !== null) {
+    await resetPassword(ctx, userId, changes.password, changes.logOut)
   }
   if (changes.isDeactivated === true) await deactivate(ctx, account, false)
   return !known
