@@ -42,8 +42,7 @@ const namedLimit = 10_000
 
 /**
  * Orders that a room be emptied of this server's users and, unless that is not wanted, deleted; nobody may enter meanwhile.
- * Returns the job's ID. Throws `notFound` for an unknown room (which may be blocked nevertheless), 400 while it is being
- * deleted already.
+ * Returns the job's ID. Throws `notFound` for an unknown room, 400 while it is being deleted already.
  */
 export async function orderDeletion(
   ctx: Context,
@@ -53,11 +52,7 @@ export async function orderDeletion(
 ): Promise<string> {
   const { userNumber } = caller
   if (deletion.newRoomUserId !== null) await localAccount(ctx, deletion.newRoomUserId)
-  if (!(await ctx.numbers.room(roomId)) || !(await roomHead(ctx, roomId))) {
-    if (!deletion.isBlocked) throw notFound('Room not found')
-    await transaction(ctx.db, tx => blockRoom(tx, roomId, userNumber, false))
-    throw notFound('Room not found; it is blocked from now on')
-  }
+  if (!(await ctx.numbers.room(roomId)) || !(await roomHead(ctx, roomId))) throw notFound('Room not found')
   const under = (await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)).filter(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
   if (under.length > 0) throw invalidParam(`Purge already in progress for ${roomId}`)
   const { isBlocked, isPurged, isForced, newRoomUserId, newRoomName, message } = deletion
@@ -65,6 +60,17 @@ export async function orderDeletion(
   return orderJob(ctx, { kind, userNumber, target: roomId, request }, tx =>
     blockRoom(tx, roomId, userNumber, !isBlocked),
   )
+}
+
+/** Keeps everybody from entering a room that this server does not know. False if it knows it. */
+export async function blockUnknownRoom(
+  ctx: Context,
+  caller: { readonly userNumber: number },
+  roomId: RoomId,
+): Promise<boolean> {
+  if (await ctx.numbers.room(roomId)) return false
+  await transaction(ctx.db, tx => blockRoom(tx, roomId, caller.userNumber, false))
+  return true
 }
 
 /** One deletion as Synapse tells of it. Throws `notFound`. */
@@ -78,11 +84,13 @@ export async function deletionStatus(ctx: Context, jobId: string): Promise<JsonO
 export async function deletionsOf(ctx: Context, roomId: RoomId): Promise<JsonObject[]> {
   const found = await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)
   if (found.length === 0) throw notFound('No delete task for this room found')
-  return found.map(job => ({ delete_id: job.jobId, ...statusAnswer(job) }))
+  return found.map(statusAnswer)
 }
 
-function statusAnswer({ status, progress, failure }: Job): JsonObject {
+function statusAnswer({ jobId, target, status, progress, failure }: Job): JsonObject {
   return {
+    delete_id: jobId,
+    room_id: target,
     status,
     ...(failure === null ? {} : { error: failure }),
     shutdown_room: outcomeOf(progress),

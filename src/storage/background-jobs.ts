@@ -23,6 +23,8 @@ export interface Job {
   readonly failure: string | null
   /** Milliseconds since the epoch. */
   readonly createdTs: number
+  /** Likewise; `null` while it has not ended. */
+  readonly endedTs: number | null
   /** Where the key of what is sealed of it stands; `null` if nothing of it is sealed. */
   readonly place: SealPlace | null
 }
@@ -36,7 +38,7 @@ export function placeForJob(sealer: Sealer): SealPlace {
   return sealer.placeFor(kept, 'background_jobs')
 }
 
-const columns = ['job_id', 'kind', 'status', 'user_number', 'target', 'request', 'progress', 'failure', 'created_ts'] as const // prettier-ignore
+const columns = ['job_id', 'kind', 'status', 'user_number', 'target', 'request', 'progress', 'failure', 'created_ts', 'ended_ts'] as const // prettier-ignore
 
 interface JobRow {
   job_id: string
@@ -48,6 +50,7 @@ interface JobRow {
   progress: Buffer
   failure: string | null
   created_ts: number
+  ended_ts: number | null
 }
 
 function jobOfRow(sealer: Sealer, row: JobRow): Job {
@@ -62,6 +65,7 @@ function jobOfRow(sealer: Sealer, row: JobRow): Job {
     progress: objectOf(sealer.open(row.progress, jobSealName(row.job_id, 'progress'))),
     failure: row.failure,
     createdTs: row.created_ts,
+    endedTs: row.ended_ts,
     place: placeOf(row.request) ?? placeOf(row.progress),
   }
 }
@@ -123,17 +127,27 @@ export async function jobsAbout(reader: Reader, sealer: Sealer, kind: string, ta
   return rows.map(row => jobOfRow(sealer, row))
 }
 
-/** Jobs of every kind, the newest first; those of one status, of one target, if that is asked for. */
-export async function jobs(
-  reader: Reader,
-  sealer: Sealer,
-  wanted: { readonly status: JobStatus | null; readonly target: string | null; readonly limit: number },
-): Promise<Job[]> {
+/** Which jobs. `null`: it does not matter. */
+export interface JobsWanted {
+  readonly kind: string | null
+  readonly status: string | null
+  readonly target: string | null
+  /** Milliseconds since the epoch: those that ended (or, while they have not, were ordered) then or earlier. */
+  readonly untilTs: number | null
+  readonly limit: number
+}
+
+/** Jobs of every kind, the newest first. */
+export async function jobs(reader: Reader, sealer: Sealer, wanted: JobsWanted): Promise<Job[]> {
   const rows = await reader
     .selectFrom('background_jobs')
     .select(columns)
     .$if(wanted.status !== null, query => query.where('status', '=', wanted.status ?? ''))
     .$if(wanted.target !== null, query => query.where('target', '=', wanted.target ?? ''))
+    .$if(wanted.kind !== null, query => query.where('kind', '=', wanted.kind ?? ''))
+    .$if(wanted.untilTs !== null, query =>
+      query.where(sql<number>`COALESCE(ended_ts, created_ts)`, '<=', wanted.untilTs),
+    )
     .orderBy('created_ts', 'desc')
     .orderBy('job_id')
     .limit(wanted.limit)

@@ -191,4 +191,15 @@ describe('the deletion of a room that is waited for', () => {
     expect((await root.request('DELETE', v1(path`/rooms/${room}`), {})).status).toBe(404)
     await alone.close()
   })
+
+  it('blocks a room that is not known here yet', async () => {
+    const unknown = '/rooms/!unknown:lethe.test'
+    expect(await admin.delete(v1(unknown), { block: true })).toEqual({
+      kicked_users: [],
+      failed_to_kick_users: [],
+      local_aliases: [],
+      new_room_id: null,
+    })
+    expect(await admin.get(v1(`${unknown}/block`))).toEqual({ block: true, user_id: admin.userId })
+  })
 })

@@ -63,6 +63,7 @@ describe('the list of rooms', () => {
     expect(second).not.toHaveProperty('next_batch')
     expect(await list({ limit: 0 })).toMatchObject({ rooms: [], total_rooms: 2 })
     expect((await root.request('GET', v1('/rooms?order_by=colour'))).status).toBe(400)
+    expect((await root.request('GET', v1('/rooms?search_term='))).status).toBe(400)
     await own.close()
   })
 })
@@ -223,15 +224,40 @@ describe('the deletion of a room', () => {
     const room = await admin.createRoom()
     expect((await admin.request('DELETE', v2('/rooms/!none:lethe.test'), {})).status).toBe(404)
     expect((await admin.request('DELETE', v2(path`/rooms/${room}`), { new_room_user_id: 'x' })).status).toBe(400)
+    // Only the other version may block a room that is unknown, and what is refused does nothing.
+    expect((await admin.request('DELETE', v2('/rooms/!none:lethe.test'), { block: true })).status).toBe(404)
+    expect(await admin.get(v1('/rooms/!none:lethe.test/block'))).toEqual({ block: false })
     expect((await admin.request('GET', v2('/rooms/delete_status/none'))).status).toBe(404)
     expect((await admin.request('GET', v2(path`/rooms/${room}/delete_status`))).status).toBe(404)
   })
 
   it('stands among the tasks', async () => {
     const room = await admin.createRoom()
-    await remove(room)
-    const tasks = objectsAt(await admin.get(v1('/scheduled_tasks'), { resource_id: room }), 'scheduled_tasks')
-    expect(tasks).toMatchObject([{ action: 'delete_room', status: 'complete', resource_id: room }])
+    const ordered = server.clock.now()
+    const { delete_id: id } = await remove(room)
+    const tasks = async (query: Record<string, string | number>) =>
+      objectsAt(await admin.get(v1('/scheduled_tasks'), query), 'scheduled_tasks').filter(task => task['id'] === id)
+    expect(await tasks({ resource_id: room })).toMatchObject([
+      { action: 'delete_room', status: 'complete', resource_id: room, error: null },
+    ])
+    for (const query of [
+      { status: 'complete' },
+      { action_name: 'delete_room' },
+      { max_timestamp: server.clock.now() },
+    ]) {
+      expect([query, await tasks(query)]).toMatchObject([query, [{ id }]])
+    }
+    for (const query of [
+      { status: 'failed' },
+      { status: 'cancelled' },
+      { job_status: 'active' },
+      { action_name: 'purge_history' },
+      { max_timestamp: ordered - 1 },
+    ]) {
+      // prettier-ignore
+      expect([query, await tasks(query)]).toEqual([query, []])
+    }
+    expect((await admin.request('GET', v1('/scheduled_tasks?status=lost'))).status).toBe(400)
   })
 })
 
@@ -308,6 +334,27 @@ describe('the redaction of a user', () => {
     for (const body of ['1', '2', '3']) await user.send(room, body)
     await redact(user.userId, { rooms: [room], limit: 2 })
     expect(await bodies(user, room)).toEqual([undefined, undefined, '1'])
+  })
+
+  it('spares what was sent before or after the times that are given', async () => {
+    const user = await register(server)
+    const room = await user.createRoom()
+    const times: number[] = []
+    for (const body of ['before', 'from', 'until', 'after']) {
+      await server.clock.advance(1_000)
+      times.push(server.clock.now())
+      await user.send(room, body)
+    }
+    await redact(user.userId, { rooms: [room], after_ts: times[1] ?? 0, before_ts: times[2] ?? 0 })
+    expect(await bodies(user, room)).toEqual(['after', undefined, undefined, 'before'])
+    await redact(user.userId, { rooms: [], after_ts: times[3] ?? 0 })
+    expect(await bodies(user, room)).toEqual([undefined, undefined, undefined, 'before'])
+    const refused = await admin.request('POST', v1(path`/user/${user.userId}/redact`), {
+      rooms: [],
+      before_ts: 'today',
+    })
+    expect(refused.status).toBe(400)
+    expect(await bodies(user, room)).toEqual([undefined, undefined, undefined, 'before'])
   })
 
   it('says what could not be redacted', async () => {

@@ -39,6 +39,8 @@ describe('the list of users', () => {
     expect(Number(listed?.['creation_ts']) % 86_400_000).toBe(0)
     expect(names(await admin.get(v2('/users'), { name: 'zOË' }))).toEqual([user.userId])
     expect(names(await admin.get(v2('/users'), { name: 'lethe.test' }))).toEqual([])
+    // Where both are given the name counts.
+    expect(names(await admin.get(v2('/users'), { name: 'zOË', user_id: 'nobody' }))).toEqual([user.userId])
   })
 
   it('comes in pages', async () => {
@@ -122,6 +124,26 @@ describe('an account', () => {
     // Tools write back whole what they have read.
     expect(await put(gone.userId, { deactivated: true, displayname: '', password: null })).toBe(200)
     expect(await put(gone.userId, { deactivated: true, displayname: 'Back again' })).toBe(403)
+  })
+
+  it('is not made or changed by half when some of what is asked for cannot be', async () => {
+    const put = async (userId: string, body: JsonObject) =>
+      (await admin.request('PUT', v2(path`/users/${userId}`), body)).status
+    const user = await register(server)
+    const password = 'another good password'
+    for (const wrong of [
+      { displayname: 'x'.repeat(257) },
+      { avatar_url: 'x'.repeat(1_001) },
+      { deactivated: true, locked: true },
+    ]) {
+      // prettier-ignore
+      expect(await put('@half:lethe.test', { password, ...wrong })).toBe(400)
+      expect((await admin.request('GET', v2('/users/@half:lethe.test'))).status).toBe(404)
+      expect(await put(user.userId, { password, admin: true, ...wrong })).toBe(400)
+    }
+    // Still signed in, and no administrator.
+    await user.get('/account/whoami')
+    expect(await admin.get(v2(path`/users/${user.userId}`))).toMatchObject({ admin: false, locked: false })
   })
 
   it('gets and loses the rights of an administrator, but not one’s own', async () => {

@@ -1,7 +1,8 @@
 import Type from 'typebox'
-import { deletionOf, orderDeletion, outcomeOf } from '../../admin/delete-room.ts'
+import { blockUnknownRoom, deletionOf, orderDeletion, outcomeOf } from '../../admin/delete-room.ts'
 import { finishJob } from '../../admin/job-loop.ts'
 import { listRooms, roomDetails, roomOrders } from '../../admin/rooms.ts'
+import { invalidParam } from '../../errors.ts'
 import { boolean, integer, limit, oneOf, optional, roomId, string, withDefault } from '../../http/decoders.ts'
 import { endpoint } from '../../http/endpoint.ts'
 
@@ -21,6 +22,7 @@ export const getRooms = endpoint({
     empty_rooms: optional(boolean),
   },
   handle: async (ctx, { query }) => {
+    if (query.search_term === '') throw invalidParam('search_term must not be empty')
     const { from, limit: most, order_by: order, dir: direction } = query
     const wanted = {
       searchTerm: query.search_term ?? null,
@@ -58,7 +60,7 @@ const deletion = Type.Object({
   message: Type.Optional(Type.Union([Type.String({ maxLength: 4_096 }), Type.Null()])),
 })
 
-/** Answers when all is done. https://element-hq.github.io/synapse/latest/admin_api/rooms.html#version-1-old-version */
+/** Answers when all is done. A room that is unknown can be blocked in advance. https://element-hq.github.io/synapse/latest/admin_api/rooms.html#version-1-old-version */
 export const deleteRoomNow = endpoint({
   method: 'DELETE',
   path: '/_synapse/admin/v1/rooms/:roomId',
@@ -67,6 +69,8 @@ export const deleteRoomNow = endpoint({
   params: { roomId },
   body: deletion,
   handle: async (ctx, { caller, params, body }) => {
+    const isBlockedOnly = body.block === true && (await blockUnknownRoom(ctx, caller, params.roomId))
+    if (isBlockedOnly) return outcomeOf({})
     const jobId = await orderDeletion(ctx, caller, params.roomId, deletionOf(body))
     return outcomeOf((await finishJob(ctx, jobId)).progress)
   },

@@ -28,8 +28,8 @@ type ListQuery = { readonly [Name in keyof typeof listQuery]: ReturnType<(typeof
 async function usersPage(ctx: Context, query: ListQuery, isDeactivated: boolean | null) {
   const wanted: UsersWanted = {
     exactId: null,
-    userId: query.user_id ?? null,
-    name: query.user_id === undefined ? (query.name ?? null) : null,
+    userId: query.name === undefined ? (query.user_id ?? null) : null,
+    name: query.name ?? null,
     isGuest: query.guests ? null : false,
     isAdmin: query.admins ?? null,
     isDeactivated,

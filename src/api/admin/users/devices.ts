@@ -20,6 +20,7 @@ function answer(owner: UserId, device: Device) {
     last_seen_user_agent: null,
     last_seen_ts: startOfDay(device.lastSeenOn),
     user_id: owner,
+    dehydrated: false,
   }
 }
 
