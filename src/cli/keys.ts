@@ -23,7 +23,7 @@ import { whileAlone } from '../storage/advisory-lock.ts'
 import { type Database, transaction, type Tx } from '../storage/database.ts'
 import { countDeadSeals, deadSeals, keyringRow, lockKeyring, noteKeyring, skipUserNumbers } from '../storage/keyring-row.ts' // prettier-ignore
 import { createFileStore } from '../storage/media-file-store.ts'
-import { fileNamesInTables, livingAccountNumbers, sealsInTables } from '../storage/sealed-places.ts'
+import { closedAccounts, fileNamesInTables, sealsInTables } from '../storage/sealed-places.ts'
 import { markSetBack } from '../storage/set-back.ts'
 import { type CommonOptions, type Outcome, show, withSettings } from './command.ts'
 import { readNamedFile, readPassphrase } from './passphrase.ts'
@@ -139,18 +139,21 @@ export async function takeOnKeys(config: Config, db: Database, copy: Keyring, ac
 
 /** A copy without the keys of what the tables and the media folder no longer hold. */
 async function onlyLiving(config: Config, tx: Tx, copy: Keyring): Promise<Keyring> {
-  const places: SealPlace[] = []
+  const { closed, erased } = await closedAccounts(tx)
+  return keptAlive(copy, { places: placesIn(config, tx), closed, erased }, systemRandom)
+}
+
+async function* placesIn(config: Config, tx: Tx): AsyncGenerator<SealPlace> {
   for await (const seal of sealsInTables(tx)) {
     const place = placeOf(seal)
-    if (place) places.push(place)
+    if (place) yield place
   }
   const store = createFileStore(config.media.store.path)
   for (const name of await fileNamesInTables(tx)) {
     const seal = await sealOfFile(store, name)
     const place = seal && placeOf(seal)
-    if (place) places.push(place)
+    if (place) yield place
   }
-  return keptAlive(copy, { places, accounts: await livingAccountNumbers(tx) }, systemRandom)
 }
 
 async function stored(config: Config): Promise<Keyring> {

@@ -230,11 +230,11 @@ async function finishRestoration(config: Config): Promise<Done> {
     const forgotten = await forgetUnreadable(ctx, ctx.shutdown)
     // Their keys are gone; so are now the notes of them.
     await sweep(ctx)
-    const { accounts, messages, media } = forgotten ?? { accounts: 0, messages: 0, media: 0 }
+    const { erased, closed, messages, media } = forgotten ?? { erased: 0, closed: 0, messages: 0, media: 0 }
     return {
-      json: { expired: swept?.events ?? 0, erased_accounts: accounts, unreadable_messages: messages, unreadable_media: media }, // prettier-ignore
+      json: { expired: swept?.events ?? 0, erased_accounts: erased, closed_accounts: closed, unreadable_messages: messages, unreadable_media: media }, // prettier-ignore
       lines: [
-        `Deleted what is to be forgotten: ${swept?.events ?? 0} messages that had expired, ${messages} that had been redacted or deleted, ${accounts} accounts that had been erased, ${media} files.`, // prettier-ignore
+        `Deleted what is to be forgotten: ${swept?.events ?? 0} messages that had expired, ${messages} that had been redacted or deleted, ${erased} accounts that had been erased, ${media} files; closed ${closed} accounts that had been closed.`, // prettier-ignore
         'One-time keys were dropped, so that none is handed out twice: clients make new ones by themselves. Links for joining are void.',
         'Devices that were signed out and passwords that were changed after the backup are as they were before: have a look.',
       ],

@@ -5,11 +5,13 @@ import { type Context } from '../context.ts'
 import { notFound } from '../errors.ts'
 import { transaction, type Tx } from '../storage/database.ts'
 import { deleteReceipt, type Erasure, erasureByReceipt, insertErasure, type RowCounts } from '../storage/erasures.ts' // prettier-ignore
+import { noteDeadSeals } from '../storage/keyring-row.ts'
 import { deleteOwnRows } from '../storage/own-rows.ts'
 import { deactivate, tablesToDeleteFrom } from './deactivate.ts'
 import { wakeEraser } from './eraser.ts'
 import { inventory, type TableEntry } from './inventory.ts'
 import { receiptLifetimeMs } from './lifetimes.ts'
+import { sealOf } from './seal.ts'
 
 /** Tables that the work in the background goes through: they are large, or have files, or rooms depend on them. */
 export const erasedLater: ReadonlySet<string> = new Set([
@@ -27,6 +29,7 @@ export async function eraseAccount(
   useUp: (tx: Tx) => Promise<void> = () => Promise.resolve(),
 ): Promise<string | null> {
   const { token, hash } = newToken(ctx.random, 'erasure')
+  const { sealer } = ctx.numbers
   let isNew = false
   await deactivate(ctx, owner, true, async tx => {
     await useUp(tx)
@@ -36,6 +39,8 @@ export async function eraseAccount(
       const count = await deleteOwnRows(tx, inventory, table, owner, Number.MAX_SAFE_INTEGER)
       if (count > 0) deleted[table] = count
     }
+    // From a database that is set back it could not be told that more was asked for than closing the account.
+    if (sealer.isOn) await noteDeadSeals(tx, [sealOf(sealer.erasurePlace(owner.userNumber))])
     isNew = await insertErasure(tx, owner.userNumber, {
       receiptHash: hash,
       askedOn: today(ctx.clock),

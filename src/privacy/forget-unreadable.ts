@@ -5,9 +5,11 @@ import { forgetFound } from '../retention/sweep-events.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { transaction } from '../storage/database.ts'
 import { mediaFilesAfter } from '../storage/media.ts'
-import { clearSetBack, isSetBack, livingAccountsAfter, messagesAfter } from '../storage/set-back.ts'
+import { clearSetBack, isSetBack, messagesAfter, unerasedAccountsAfter } from '../storage/set-back.ts'
+import { deactivate } from './deactivate.ts'
 import { eraseAccount } from './erase.ts'
 import { eraseAll } from './eraser.ts'
+import { type SealPlace } from './keyring/keyring.ts'
 import { placeOf } from './seal.ts'
 
 /** How much one step looks at. */
@@ -15,7 +17,10 @@ const batchSize = 500
 
 /** What had to go from a database that was set back. */
 export interface Forgotten {
-  readonly accounts: number
+  /** Accounts that were erased. */
+  readonly erased: number
+  /** Those that were closed without being erased. */
+  readonly closed: number
   readonly messages: number
   readonly media: number
 }
@@ -27,11 +32,11 @@ export interface Forgotten {
  */
 export async function forgetUnreadable(ctx: Context, signal: AbortSignal): Promise<Forgotten | null> {
   if (!(await isSetBack(ctx.db.kysely))) return null
-  const accounts = await forgetAccounts(ctx, signal)
+  const { erased, closed } = await forgetAccounts(ctx, signal)
   const messages = await forgetMessages(ctx, signal)
   const media = await forgetMedia(ctx, signal)
   if (!signal.aborted) await transaction(ctx.db, clearSetBack)
-  return { accounts, messages, media }
+  return { erased, closed, messages, media }
 }
 
 /** How often a process looks whether the database was set back under it (a failover that lost commits). */
@@ -54,7 +59,7 @@ async function forgetOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       const forgotten = await whileAlone(ctx.db, 'set_back', () => forgetUnreadable(ctx, signal))
-      if (forgotten) ctx.logger.warn('The database was set back: what had been forgotten is forgotten again', { component: 'reforgetter', count: forgotten.accounts + forgotten.messages + forgotten.media }) // prettier-ignore
+      if (forgotten) ctx.logger.warn('The database was set back: what had been forgotten is forgotten again', { component: 'reforgetter', count: forgotten.erased + forgotten.closed + forgotten.messages + forgotten.media }) // prettier-ignore
     } catch (error) {
       ctx.logger.warn('Forgetting again did not come to its end', { component: 'reforgetter', ...describeError(error) })
     }
@@ -63,22 +68,31 @@ async function forgetOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Accounts whose key is gone were erased: what a copy brings back of them is erased again. */
-async function forgetAccounts(ctx: Context, signal: AbortSignal): Promise<number> {
+/**
+ * What a copy brings back of accounts is closed or erased again. Closing destroys the account's key, erasing its marker as well:
+ * so an account that was erased before there were markers, and that no migration knew of, is only closed here; what it wrote goes
+ * with the messages whose keys are gone.
+ */
+async function forgetAccounts(ctx: Context, signal: AbortSignal): Promise<Pick<Forgotten, 'erased' | 'closed'>> {
   const { sealer } = ctx.numbers
-  let count = 0
+  const isGone = (place: SealPlace) => sealer.keyAt(place) === null
+  let [erased, closed] = [0, 0]
   for (let after = 0; !signal.aborted;) {
-    const page = await livingAccountsAfter(ctx.db.kysely, after, batchSize)
+    const page = await unerasedAccountsAfter(ctx.db.kysely, after, batchSize)
     for (const account of page) {
       after = account.userNumber
-      if (sealer.keyAt(sealer.accountPlace(account.userNumber)) !== null) continue
-      await eraseAccount(ctx, account)
-      count++
+      if (isGone(sealer.erasurePlace(account.userNumber))) {
+        await eraseAccount(ctx, account)
+        erased++
+      } else if (!account.isDeactivated && isGone(sealer.accountPlace(account.userNumber))) {
+        await deactivate(ctx, account, false)
+        closed++
+      }
     }
     if (page.length < batchSize) break
   }
-  if (count > 0) await eraseAll(ctx, signal)
-  return count
+  if (erased > 0) await eraseAll(ctx, signal)
+  return { erased, closed }
 }
 
 async function forgetMessages(ctx: Context, signal: AbortSignal): Promise<number> {

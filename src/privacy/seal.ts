@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
 import { type Random } from '../random.ts'
 import {
-  accountBucket, chunkSize, keptBucket, keyAt, type LivingKeys, type SealPlace,
+  accountBucket, chunkSize, erasureBucket, firstOtherBucket, keptBucket, keyAt, type LivingKeys, type SealPlace,
 } from './keyring/keyring.ts' // prettier-ignore
 import { pack, unpack } from './packing.ts'
 
@@ -11,9 +11,10 @@ const hourMs = 3_600_000
 const weekHours = 7 * 24
 
 /** How a value is kept: `plain` when sealing is switched off, or from before there was any. */
-const forms = { plain: 0, sealed: 1 } as const
+export const forms = { plain: 0, sealed: 1 } as const
 
-/** The beginning of a sealed value: its form, the generation of the keyring, bucket and leaf. */
+/** The beginning of a sealed value: its form, the generation of the keyring, bucket and leaf; where each begins. SQL reads it too. */
+export const sealLayout = { form: 0, generation: 1, bucket: 2, leaf: 5 } as const
 export const sealBytes = 10
 const ivBytes = 12
 const tagBytes = 16
@@ -37,6 +38,8 @@ export interface Sealer {
   accountPlace(userNumber: number): SealPlace
   /** The place that takes a place's place under the newest keys. */
   renewed(place: SealPlace): SealPlace
+  /** A place whose key seals nothing: it is destroyed to tell that the account was erased, and not only closed. */
+  erasurePlace(userNumber: number): SealPlace
   /** `name` says whose value it is: what was sealed under one name opens under no other. */
   seal(text: string, place: SealPlace, name: string): Buffer
   /** The text; `null` if its key has been destroyed, or it is not what was sealed under this name. */
@@ -74,7 +77,7 @@ export function bucketOf(expiresTs: number, lifetimeMs: number): number {
   const hours = Math.min(Math.max(Math.floor(lifetimeMs / 8 / hourMs), 1), weekHours)
   // A time before the epoch has passed; one that no clock reaches is as good as never.
   const bucket = Math.ceil(Math.max(expiresTs, 0) / (hours * hourMs)) * hours
-  return bucket < accountBucket ? bucket : keptBucket
+  return bucket < firstOtherBucket ? bucket : keptBucket
 }
 
 function bucketFor(lifespan: Lifespan, now: () => number): number {
@@ -113,6 +116,7 @@ export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptio
     },
     accountPlace: userNumber => ({ generation: keys().generation, bucket: accountBucket, leaf: userNumber }),
     renewed: place => ({ ...place, generation: keys().generation }),
+    erasurePlace: userNumber => ({ generation: keys().generation, bucket: erasureBucket, leaf: userNumber }),
     seal(text, place, name) {
       if (!isOn) return Buffer.concat([Buffer.of(forms.plain), Buffer.from(text)])
       const key = keyAt(keys(), place)
@@ -128,7 +132,7 @@ export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptio
       return Buffer.concat([header, iv, sealed, cipher.getAuthTag()])
     },
     open(sealed, name) {
-      if (sealed[0] === forms.plain) return sealed.toString('utf8', 1)
+      if (sealed[sealLayout.form] === forms.plain) return sealed.toString('utf8', 1)
       const place = placeOf(sealed)
       const key = place && keyAt(keys(), place)
       if (!key || sealed.length < sealBytes + ivBytes + tagBytes) return null
@@ -163,17 +167,21 @@ export function createSealer({ keys, takeChunk, now, random, isOn }: SealerOptio
 /** What a sealed value begins with: where its key stands. */
 export function sealOf({ generation, bucket, leaf }: SealPlace): Buffer {
   const header = Buffer.alloc(sealBytes)
-  header[0] = forms.sealed
-  header[1] = generation
-  header.writeUIntBE(bucket, 2, 3)
-  header.writeUIntBE(leaf, 5, 5)
+  header[sealLayout.form] = forms.sealed
+  header[sealLayout.generation] = generation
+  header.writeUIntBE(bucket, sealLayout.bucket, 3)
+  header.writeUIntBE(leaf, sealLayout.leaf, 5)
   return header
 }
 
 /** Where the key of a sealed value stands; `null` for a value that is not sealed. */
 export function placeOf(sealed: Buffer): SealPlace | null {
-  if (sealed.length < sealBytes || sealed[0] !== forms.sealed) return null
-  return { generation: sealed.readUInt8(1), bucket: sealed.readUIntBE(2, 3), leaf: sealed.readUIntBE(5, 5) }
+  if (sealed.length < sealBytes || sealed[sealLayout.form] !== forms.sealed) return null
+  return {
+    generation: sealed.readUInt8(sealLayout.generation),
+    bucket: sealed.readUIntBE(sealLayout.bucket, 3),
+    leaf: sealed.readUIntBE(sealLayout.leaf, 5),
+  }
 }
 
 /** Initialisation vectors, drawn many at a time: each draw costs as much as sealing a short text. */

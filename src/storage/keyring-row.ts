@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { forms, sealBytes, sealLayout } from '../privacy/seal.ts'
 import { lockKeys } from './advisory-lock.ts'
 import { type Reader, type Tx } from './database.ts'
 
@@ -67,9 +68,14 @@ export async function deleteDeadSeals(tx: Tx, seals: readonly Buffer[]): Promise
   await sql`DELETE FROM dead_seals WHERE seal = ANY(${[...seals]}::bytea[])`.execute(tx)
 }
 
+/** SQL for the beginning of a value, which says where its key stands if it is sealed. */
+export const sealPartSql = (column: string): string => `substring(${column} FROM 1 FOR ${sealBytes})`
+
+/** SQL that is true of a sealed value. */
+export const isSealedSql = (column: string): string => `get_byte(${column}, ${sealLayout.form}) = ${forms.sealed}`
+
 /**
  * SQL for the seal of a sealed value, as `dead_seals` holds it; `NULL` for one that is not sealed. For statements that
  * delete or overwrite: whatever is not sealed has no key that could be destroyed.
  */
-export const sealOfSql = (column: string): string =>
-  `CASE WHEN get_byte(${column}, 0) = 1 THEN substring(${column} FROM 1 FOR 10) END`
+export const sealOfSql = (column: string): string => `CASE WHEN ${isSealedSql(column)} THEN ${sealPartSql(column)} END`

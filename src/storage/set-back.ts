@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { type EventId, type UserId } from '../protocol/identifiers.ts'
 import { type Reader, type Tx } from './database.ts'
+import { sealPartSql } from './keyring-row.ts'
 import { type ExpiredEvent } from './sweep.ts'
 
 /**
@@ -60,7 +61,7 @@ export async function messagesAfter(reader: Reader, after: number, limit: number
     is_extremity: boolean
     seal: Buffer
   }>`SELECT e.event_number, e.room_number, e.event_id, e.position, e.snapshot_number,
-       e.event_number = ANY (r.forward_extremities) AS is_extremity, substring(e.body FROM 1 FOR 10) AS seal
+       e.event_number = ANY (r.forward_extremities) AS is_extremity, ${sql.raw(sealPartSql('e.body'))} AS seal
      FROM events e JOIN rooms r USING (room_number)
      WHERE e.event_number > ${after} AND e.state_key_number IS NULL ORDER BY e.event_number LIMIT ${limit}`.execute(
     reader,
@@ -77,23 +78,28 @@ export async function messagesAfter(reader: Reader, after: number, limit: number
   }))
 }
 
-/** An account of somebody here that is in use. */
-export interface LivingAccount {
+/** An account that nobody has asked to be erased, as far as the database knows. */
+export interface UnerasedAccount {
   readonly userId: UserId
   readonly userNumber: number
+  readonly isDeactivated: boolean
 }
 
-/** Up to `limit` accounts that are not deactivated and whose numbers are above `after`, in the order of their numbers. */
-export async function livingAccountsAfter(reader: Reader, after: number, limit: number): Promise<LivingAccount[]> {
+/** Up to `limit` accounts that are not erased and whose numbers are above `after`, in the order of their numbers. */
+export async function unerasedAccountsAfter(reader: Reader, after: number, limit: number): Promise<UnerasedAccount[]> {
   const rows = await reader
     .selectFrom('accounts as a')
     .innerJoin('users as u', 'u.user_number', 'a.user_number')
-    .select(['u.user_id', 'a.user_number'])
+    .select(['u.user_id', 'a.user_number', 'a.is_deactivated'])
     .where('a.user_number', '>', after)
-    .where('a.is_deactivated', '=', false)
+    .where('a.is_erased', '=', false)
     .orderBy('a.user_number')
     .limit(limit)
     .execute()
   // The column holds nothing but user IDs that were parsed before they were inserted.
-  return rows.map(row => ({ userId: row.user_id as UserId, userNumber: row.user_number }))
+  return rows.map(row => ({
+    userId: row.user_id as UserId,
+    userNumber: row.user_number,
+    isDeactivated: row.is_deactivated,
+  }))
 }

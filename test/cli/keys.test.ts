@@ -105,6 +105,19 @@ describe('lethe keys', () => {
     expect((await readFile(server.config.sealing.keyring.path)).length).toBeLessThan(600_000)
   }, 60_000)
 
+  it('takes on no copy from before a rotation, even one that was broken off', async () => {
+    const copy = join(server.config.dataDir, 'backup')
+    const alice = await register(server)
+    const room = await alice.createRoom()
+    await lethe(['keys', 'backup', copy])
+    await server.ctx.keyring.beginRotation()
+    await alice.send(room, 'words under new keys')
+    await server.close()
+    const before = await readFile(server.config.sealing.keyring.path)
+    expect(await lethe(['keys', 'restore', copy, '--accept-older'])).toMatchObject({ exit: 1, shown: expect.stringMatching(/from before a rotation/) }) // prettier-ignore
+    expect((await readFile(server.config.sealing.keyring.path)).equals(before)).toBe(true)
+  })
+
   it('asks for the passphrase at the terminal, and shows none of it', async () => {
     const folder = server.config.dataDir
     const copy = join(folder, 'backup')

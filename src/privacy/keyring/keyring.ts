@@ -11,6 +11,10 @@ export class KeyringError extends Error {
 export const keptBucket = 2 ** 24 - 1
 /** The bucket of keys that belong to accounts: the leaf is the user's number. */
 export const accountBucket = 2 ** 24 - 2
+/** The bucket of markers: one that is destroyed tells that the account of this number was erased, not merely closed. They seal nothing. */
+export const erasureBucket = 2 ** 24 - 3
+/** Below this one, buckets are hours. */
+export const firstOtherBucket = erasureBucket
 /** Leaves are handed out by chunks, so that what dies together lies together. */
 export const chunkSize = 256
 
@@ -23,7 +27,7 @@ export interface Keyring {
   readonly serial: number
   /** The first chunk that nobody was given. */
   readonly nextChunk: number
-  /** The newest user number whose key was destroyed; a restored database must not hand it out again. */
+  /** The newest user number whose key or marker was destroyed; a restored database must not hand it out again. */
   readonly lastErased: number
   /** What new values are sealed under: 0 at first, one more after each rotation; 255 at most. */
   readonly generation: number
@@ -150,26 +154,35 @@ export function withoutKeys(keyring: Keyring, { places, throughBucket }: Destruc
   const { generation, tree, before } = keyring
   for (const each of [tree, before?.tree]) if (throughBucket !== null) each?.destroyThrough(throughBucket)
   for (const place of places) {
-    // An account has one key in each of them.
-    const isAccount = place.bucket === accountBucket
+    // An account has one key in each of them, and one marker.
+    const isAccount = isOfAccount(place)
     if (isAccount || place.generation === generation) tree.destroy(place)
     if (isAccount || place.generation === before?.generation) before?.tree.destroy(place)
   }
-  const erased = places.filter(({ bucket }) => bucket === accountBucket).map(({ leaf }) => leaf)
-  return { ...keyring, lastErased: Math.max(keyring.lastErased, ...erased) }
+  const erased = places.filter(isOfAccount).map(({ leaf }) => leaf)
+  return { ...keyring, lastErased: erased.reduce((one, other) => Math.max(one, other), keyring.lastErased) }
+}
+
+/** True for the place of an account's key, and for that of its marker. */
+export function isOfAccount({ bucket }: KeyPlace): boolean {
+  return bucket === accountBucket || bucket === erasureBucket
 }
 
 /**
- * The keyring with new keys to seal under, in which those of erased accounts are destroyed as before; the ones until now open
- * what they sealed, until `withoutBefore`. One whose rotation has not ended is returned as it is.
+ * The keyring with new keys to seal under, in which those of closed accounts, and the markers of erased ones, are destroyed as
+ * before; the ones until now open what they sealed, until `withoutBefore`. One whose rotation has not ended is returned as it is.
  */
 export function rotated(keyring: Keyring, random: Random): Keyring {
   if (keyring.before) return keyring
   if (keyring.generation === lastGeneration) throw new KeyringError(`It has been rotated ${lastGeneration} times, which is as often as it can be.`) // prettier-ignore
   const tree = KeyTree.from(random.bytes(32))
   for (let leaf = 0; leaf <= keyring.lastErased; leaf++) {
-    const account = { bucket: accountBucket, leaf }
-    if (!keyring.tree.keyAt(account)) tree.destroy(account)
+    for (const place of [
+      { bucket: accountBucket, leaf },
+      { bucket: erasureBucket, leaf },
+    ]) {
+      if (!keyring.tree.keyAt(place)) tree.destroy(place)
+    }
   }
   const { generation } = keyring
   return { ...keyring, generation: generation + 1, tree, before: { generation, tree: keyring.tree } }
