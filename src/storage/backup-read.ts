@@ -3,6 +3,7 @@ import { to as copyTo } from 'pg-copy-streams'
 import { allowSilence } from './client.ts'
 import { strippedError } from './database-error.ts'
 import { type Database } from './database.ts'
+import { fileNamesSql } from './sealed-places.ts'
 
 /** A table as it is copied. */
 export interface CopiedTable {
@@ -94,8 +95,7 @@ export async function openSnapshot(db: Database): Promise<Snapshot | null> {
       const [place] = await ask<{ last_value: string; is_called: boolean }>(`SELECT last_value::text, is_called FROM ${quoted(name)}`) // prettier-ignore
       if (place) sequences.push({ name, lastValue: place.last_value, isCalled: place.is_called })
     }
-    const files = await ask<{ file_name: string }>(`SELECT file_name FROM media WHERE file_name IS NOT NULL
-      UNION SELECT file_name FROM media_thumbnails ORDER BY file_name`)
+    const files = await ask<{ file_name: string }>(fileNamesSql)
     return {
       serverName: server.server_name,
       keyringId: server.keyring_id,

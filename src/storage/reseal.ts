@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
+import { sealLayout } from '../privacy/seal.ts'
 import { type Reader, type Tx } from './database.ts'
+import { isSealedSql } from './keyring-row.ts'
 import { type RowText } from './own-rows.ts'
 
 /** A column that holds sealed values, with those that say whose they are. */
@@ -37,7 +39,9 @@ export async function sealedRowsIn(
       ${value} AS sealed, ARRAY[${sql.join(others.map(other => sql`${sql.ref(`t.${other}`)}::text`))}]::text[] AS row_values
     FROM ${sql.table(table)} AS t
     WHERE t.ctid >= ${`(${start},0)`}::tid AND t.ctid < ${`(${end},0)`}::tid
-      AND get_byte(${value}, 0) = 1 AND get_byte(${value}, 1) = ${generation}`.execute(reader)
+      AND ${sql.raw(isSealedSql(`t.${column}`))} AND get_byte(${value}, ${sql.lit(sealLayout.generation)}) = ${generation}`.execute(
+    reader,
+  )
   return rows.map(({ tid, sealed, row_values: values }) => ({
     tid,
     sealed,
