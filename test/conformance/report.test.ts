@@ -39,6 +39,10 @@ describe('the report of a conformance run', () => {
     const [result] = collect({ Action: 'output', Output: 'cannot build\n' }, { Action: 'fail' })
     expect(result?.brokenBy).toBe('cannot build\n')
     expect(collect(run('A'), end('A', 'fail'), { Action: 'fail' })[0]?.brokenBy).toBeNull()
+    const why = { ImportPath: 'other', Action: 'build-output', Output: 'no such module\n' }
+    expect(collect(why, { Action: 'output', Output: 'FAIL\n' }, { Action: 'fail' })[0]?.brokenBy).toBe(
+      'no such module\nFAIL\n',
+    )
   })
 
   it('ignores lines that are no events', () => {

@@ -35,12 +35,18 @@ interface Entry {
  *  are kept as the output of the run and otherwise ignored. */
 export class ResultCollector {
   readonly #packages = new Map<string, { tests: Map<string, Entry>; output: string; failed: boolean }>()
+  /** What the compiler said; its events name what it compiles, which need not be a package that is tested. */
+  #buildOutput = ''
 
   /** Takes one line of the stream, without its line end. Returns the name and outcome of the test that it ends, if it
    *  ends one, and null otherwise. */
   add(line: string): { readonly name: string; readonly outcome: Outcome } | null {
     const event = eventOf(line)
     if (event === null) return null
+    if (event.action === 'build-output') {
+      this.#buildOutput = tail(this.#buildOutput + event.output)
+      return null
+    }
     let owner = this.#packages.get(event.package)
     if (owner === undefined) {
       owner = { tests: new Map(), output: '', failed: false }
@@ -74,7 +80,8 @@ export class ResultCollector {
       const unended = [...owner.tests].filter(([, entry]) => entry.outcome === null).map(([name]) => name)
       let brokenBy: string | null = null
       if (unended.length > 0) brokenBy = `never ended: ${unended.join(', ')}`
-      else if (owner.failed && !tests.some(test => test.outcome === 'fail')) brokenBy = owner.output
+      else if (owner.failed && !tests.some(test => test.outcome === 'fail'))
+        brokenBy = tail(this.#buildOutput + owner.output)
       if (tests.length === 0 && brokenBy === null) continue
       results.push({ name: lastPart(path), tests, brokenBy })
     }

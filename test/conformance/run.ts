@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { prepareComplement, type Suite, SuiteError } from './complement.ts'
 import { type Control, serveControl } from './control.ts'
 import { Deployments } from './deployments.ts'
 import {
@@ -21,11 +22,15 @@ const here = import.meta.dirname
 const repository = join(here, '..', '..')
 const resultsDirectory = join(here, 'results')
 
-const usage = `usage: npm run conformance -- [--fresh] [--quiet] -- <command> [argument…]
+const usage = `usage: npm run conformance -- [--fresh] [--quiet] [package or test…]
+       npm run conformance -- [--fresh] [--quiet] -- <command> [argument…]
 
-Starts homeservers for <command>, a conformance suite whose standard output is a Go test event stream, and writes
-results/<package>.json and .md beside this program. The suite asks for homeservers at the URL in the environment
-variable CONFORMANCE_CONTROL_URL (see README.md). Exits with 0 when every failing test has an entry in reasons.json.
+Runs Complement (packages such as csapi, the default, or tests such as TestLogin) against homeservers that it starts, and
+writes results/<package>.json and .md beside this program. Exits with 0 when every failing test has an entry in
+reasons.json.
+
+With <command> that suite is run instead. Its standard output is to be a Go test event stream; it asks for homeservers at the
+URL in the environment variable CONFORMANCE_CONTROL_URL (see README.md).
 
   --fresh   new homeservers for every test, instead of shared ones
   --quiet   print the summary only
@@ -35,15 +40,39 @@ environment: CONFORMANCE_COMMAND        JSON array: starts one homeserver, inste
 `
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { fresh: { type: 'boolean', default: false }, quiet: { type: 'boolean', default: false } },
-  })
-  const [program, ...parameters] = positionals
-  if (program === undefined) {
-    process.stderr.write(usage)
-    return 2
+  const { values, suite } = parse(process.argv.slice(2))
+  if (values.help) {
+    process.stdout.write(usage)
+    return 0
   }
+  const run = suite.kind === 'complement' ? await prepareComplement(suite.names) : suite.run
+  try {
+    return await runAgainstLethe(run, values)
+  } finally {
+    await run.remove()
+  }
+}
+
+function parse(argv: string[]) {
+  const { values, positionals, tokens } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    tokens: true,
+    options: {
+      fresh: { type: 'boolean', default: false },
+      quiet: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const end = tokens.find(token => token.kind === 'option-terminator')
+  if (!end) return { values, suite: { kind: 'complement', names: positionals } as const }
+  const [program, ...parameters] = argv.slice(end.index + 1)
+  if (program === undefined || positionals.length > parameters.length + 1) throw new SuiteError(usage)
+  const run: Suite = { program, parameters, directory: process.cwd(), environment: {}, remove: () => Promise.resolve() }
+  return { values, suite: { kind: 'other', run } as const }
+}
+
+async function runAgainstLethe(suite: Suite, { fresh, quiet }: { fresh: boolean; quiet: boolean }): Promise<number> {
   const reasons = parseReasons(readFileSync(join(here, 'reasons.json'), 'utf8'))
   rmSync(resultsDirectory, { recursive: true, force: true })
   mkdirSync(resultsDirectory, { recursive: true })
@@ -52,12 +81,12 @@ async function main(): Promise<number> {
     workingDirectory: repository,
     logDirectory: join(resultsDirectory, 'logs'),
     databaseUrl: process.env.CONFORMANCE_DATABASE_URL ?? null,
-    reuse: !values.fresh,
+    reuse: !fresh,
   })
   const control = await serveControl(deployments)
   try {
     const collector = new ResultCollector()
-    const exitCode = await runSuite(program, parameters, control, collector, values.quiet)
+    const exitCode = await runSuite(suite, control, collector, quiet)
     return report(collector.results(), reasons, exitCode)
   } finally {
     await control.close()
@@ -88,15 +117,15 @@ function parseReasons(text: string): Reasons {
 /** Returns the suite's exit code, null when a signal ended it. Ctrl-C reaches the suite first; the run then ends in
  *  order, so that no homeserver outlives it. */
 function runSuite(
-  program: string,
-  parameters: readonly string[],
+  { program, parameters, directory, environment }: Suite,
   control: Control,
   collector: ResultCollector,
   isQuiet: boolean,
 ): Promise<number | null> {
   const suite = spawn(program, parameters, {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, CONFORMANCE_CONTROL_URL: control.url },
+    cwd: directory,
+    env: { ...environment, ...process.env, CONFORMANCE_CONTROL_URL: control.url },
   })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => suite.kill(signal))
   const lines = createInterface({ input: suite.stdout })
@@ -137,4 +166,8 @@ function list(title: string, names: readonly string[]): void {
   if (names.length > 0) process.stdout.write(`\n${title}:\n${names.map(name => `  ${name}\n`).join('')}`)
 }
 
-process.exitCode = await main()
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof SuiteError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  return 2
+})
