@@ -154,23 +154,43 @@ function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
+/** A room as it is shown by itself, in Synapse's fields, but for the devices in it. */
+export interface DescribedRoom extends ListedRoom {
+  readonly topic: string | null
+  readonly avatar: string | null
+  readonly forgotten: boolean
+  readonly tombstoned: boolean
+  readonly replacement_room: string | null
+}
+
+/** Those of the rooms that there are, by ID; at most 250 at a time. */
+export async function describedRooms(
+  ctx: Context,
+  roomIds: readonly RoomId[],
+): Promise<Map<RoomId, { readonly roomNumber: number; readonly shown: DescribedRoom }>> {
+  const counted = await countedRooms(ctx.db.kysely, 0, pageSize, roomIds)
+  const numbers = counted.map(({ roomNumber }) => roomNumber)
+  const states = await stateOfRooms(ctx.db.kysely, ctx.numbers, numbers, detailTypes)
+  return new Map(
+    counted.map(room => {
+      const state = states.get(room.roomNumber)
+      const tombstone = state?.get('m.room.tombstone')
+      const shown = {
+        ...listed(room, state),
+        topic: textOf(state?.get('m.room.topic'), 'topic'),
+        avatar: textOf(state?.get('m.room.avatar'), 'url'),
+        forgotten: room.joinedLocalMembers === 0,
+        tombstoned: tombstone !== undefined,
+        replacement_room: textOf(tombstone, 'replacement_room'),
+      }
+      return [room.roomId, { roomNumber: room.roomNumber, shown }]
+    }),
+  )
+}
+
 /** One room with all that is told of it. Throws `notFound`. */
 export async function roomDetails(ctx: Context, roomId: RoomId): Promise<JsonObject> {
-  const [room] = await countedRooms(ctx.db.kysely, 0, 1, roomId)
+  const room = (await describedRooms(ctx, [roomId])).get(roomId)
   if (!room) throw notFound('Room not found')
-  const [states, devices] = await Promise.all([
-    stateOfRooms(ctx.db.kysely, ctx.numbers, [room.roomNumber], detailTypes),
-    countJoinedDevices(ctx.db.kysely, room.roomNumber),
-  ])
-  const state = states.get(room.roomNumber)
-  const tombstone = state?.get('m.room.tombstone')
-  return {
-    ...listed(room, state),
-    topic: textOf(state?.get('m.room.topic'), 'topic'),
-    avatar: textOf(state?.get('m.room.avatar'), 'url'),
-    joined_local_devices: devices,
-    forgotten: room.joinedLocalMembers === 0,
-    tombstoned: tombstone !== undefined,
-    replacement_room: textOf(tombstone, 'replacement_room'),
-  }
+  return { ...room.shown, joined_local_devices: await countJoinedDevices(ctx.db.kysely, room.roomNumber) }
 }

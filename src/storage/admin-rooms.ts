@@ -23,12 +23,12 @@ interface CountedRow {
   state_events: number
 }
 
-/** Up to `limit` rooms with a number above `after`, in the order of their numbers, counted. `only`: that room alone. */
+/** Up to `limit` rooms with a number above `after`, in the order of their numbers, counted. `only`: of those rooms alone. */
 export async function countedRooms(
   reader: Reader,
   after: number,
   limit: number,
-  only: RoomId | null = null,
+  only: readonly RoomId[] | null = null,
 ): Promise<CountedRoom[]> {
   const { rows } = await sql<CountedRow>`SELECT r.room_number, r.room_id, r.version, r.is_public,
       coalesce(m.joined, 0) AS joined, coalesce(m.joined_local, 0) AS joined_local,
@@ -37,7 +37,7 @@ export async function countedRooms(
     LEFT JOIN LATERAL (SELECT count(*) AS joined, count(*) FILTER (WHERE u.is_local) AS joined_local
       FROM memberships JOIN users u USING (user_number)
       WHERE memberships.room_number = r.room_number AND membership = 'join') m ON true
-    WHERE r.room_number > ${after} AND (${only}::text IS NULL OR r.room_id = ${only})
+    WHERE r.room_number > ${after} AND (${only}::text[] IS NULL OR r.room_id = ANY(${only}::text[]))
     ORDER BY r.room_number LIMIT ${limit}`.execute(reader)
   return rows.map(row => ({
     roomNumber: row.room_number,

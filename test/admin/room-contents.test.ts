@@ -80,42 +80,6 @@ describe('the event of a time', () => {
   })
 })
 
-describe('the tree of a space', () => {
-  it('is walked depth first, in the order that the space gives, and in pages', async () => {
-    const user = await register(server)
-    const space = (name: string) => user.createRoom({ name, creation_content: { type: 'm.space' } })
-    const [root, sub] = [await space('Root'), await space('Sub')]
-    const [a, b, leaf] = [await user.createRoom({ name: 'a' }), await user.createRoom(), await user.createRoom()]
-    const child = (parent: string, id: string, order?: string) =>
-      user.setState(parent, 'm.space.child', { via: ['lethe.test'], ...(order === undefined ? {} : { order }) }, id)
-    await child(root, b)
-    await child(root, a, 'x')
-    await child(root, sub, 'b')
-    await server.clock.advance(1)
-    await child(root, '!elsewhere:other.test')
-    await child(sub, leaf)
-    // A circle ends.
-    await child(sub, root)
-    await user.setState(root, 'm.space.child', {}, leaf)
-    const target = v1(path`/rooms/${root}/hierarchy`)
-    const ids = (answer: Parameters<typeof objectsAt>[0]) => objectsAt(answer, 'rooms').map(room => room['room_id'])
-    const all = await admin.get(target)
-    expect(ids(all)).toEqual([root, sub, leaf, a, b])
-    expect(all).not.toHaveProperty('next_batch')
-    expect(at(all, 'rooms', 0)).toMatchObject({
-      name: 'Root', room_type: 'm.space', num_joined_members: 1, world_readable: false, guest_can_join: true,
-      join_rule: 'invite', children_state: [{ state_key: sub }, { state_key: a }, { state_key: b }, { state_key: '!elsewhere:other.test' }],
-    }) // prettier-ignore
-    expect(ids(await admin.get(target, { max_depth: 1 }))).toEqual([root, sub, a, b])
-    const first = await admin.get(target, { limit: 2 })
-    expect(ids(first)).toEqual([root, sub])
-    expect(ids(await admin.get(target, { limit: 2, from: text(first, 'next_batch') }))).toEqual([leaf, a])
-    expect(ids(await admin.get(v1(path`/rooms/${a}/hierarchy`)))).toEqual([a])
-    expect((await admin.request('GET', `${target}?from=elsewhere`)).status).toBe(400)
-    expect((await admin.request('GET', v1(`/rooms/${unknownRoom}/hierarchy`))).status).toBe(404)
-  })
-})
-
 describe('media in a room', () => {
   it('is listed, and put into quarantine together but for what is protected', async () => {
     const user = await register(server)
