@@ -216,6 +216,7 @@ table events
   CREATE INDEX events_seal_bucket ON events USING btree (seal_bucket) WHERE (seal_bucket IS NOT NULL)
   CREATE INDEX events_self_destruct ON events USING btree (self_destruct_ts) WHERE (self_destruct_ts IS NOT NULL)
   CREATE INDEX events_snapshot ON events USING btree (snapshot_number)
+  CREATE INDEX events_state_age ON events USING btree (room_number, age_ts) WHERE (state_key_number IS NOT NULL)
   CREATE UNIQUE INDEX events_timeline ON events USING btree (room_number, "position")
 
 table fallback_keys

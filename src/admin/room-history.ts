@@ -7,7 +7,8 @@ import { clientEvents, type Viewer } from '../rooms/client-events.ts'
 import { roomHead } from '../rooms/head.ts'
 import { stateAfter } from '../rooms/history.ts'
 import { livesIn } from '../rooms/visibility.ts'
-import { eventsById, eventsNear, timeline } from '../storage/events.ts'
+import { eventsNear, placeOfTime } from '../storage/events-near.ts'
+import { eventsById, timeline } from '../storage/events.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { knownRoom } from './room-access.ts'
 
@@ -107,8 +108,9 @@ export async function eventInContext(
   }
 }
 
-/** How many events are looked at for one that has not expired. */
+/** How many events are looked at for one that has not expired, and how many of them first: as a rule, the nearest is one. */
 const nearLimit = 500
+const nearFirst = 5
 
 /** The event of a room that is nearest to a time, from there on or back. Throws `notFound`. */
 export async function eventNear(
@@ -119,10 +121,17 @@ export async function eventNear(
 ): Promise<{ readonly event_id: EventId; readonly origin_server_ts: number }> {
   const { facts } = await knownRoom(ctx, roomId)
   const way = direction === 'f' ? 'forward' : 'backward'
-  const found = await eventsNear(ctx.db.kysely, ctx.numbers, facts.roomNumber, ts, way, nearLimit)
-  const [nearest] = await living(ctx, found)
-  if (!nearest) throw notFound('There is no event of that time')
-  return { event_id: nearest.event.eventId, origin_server_ts: nearest.event.originServerTs }
+  let from = placeOfTime(ts, way)
+  for (let looked = 0; looked < nearLimit;) {
+    const limit = looked === 0 ? nearFirst : nearLimit - looked
+    const { events, last } = await eventsNear(ctx.db.kysely, ctx.numbers, facts.roomNumber, from, way, limit)
+    const [nearest] = await living(ctx, events)
+    if (nearest) return { event_id: nearest.event.eventId, origin_server_ts: nearest.event.originServerTs }
+    if (!last) break
+    from = last
+    looked += limit
+  }
+  throw notFound('There is no event of that time')
 }
 
 const beginning = -Number.MAX_SAFE_INTEGER

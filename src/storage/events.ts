@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import { canonicalJson } from '../protocol/canonical-json.ts'
 import { readStoredEvent } from '../protocol/event-format.ts'
 import { type DeviceId, type EventId } from '../protocol/identifiers.ts'
@@ -136,22 +135,6 @@ export interface Stretch {
   readonly last: number | null
   /** True if there are no more rows beyond. */
   readonly isEnd: boolean
-}
-
-/** Up to `limit` events of a room's timeline from a time on, or up to it, by what their servers' clocks said; the nearest first. */
-export async function eventsNear(
-  reader: Reader,
-  numbers: Numbers,
-  roomNumber: number,
-  ts: number,
-  direction: 'forward' | 'backward',
-  limit: number,
-): Promise<StoredEvent[]> {
-  const [isBeyond, order] = direction === 'forward' ? [sql`>=`, sql`ASC`] : [sql`<=`, sql`DESC`]
-  const { rows } = await sql<EventRow>`SELECT ${sql.raw(eventColumns)} FROM events e ${sql.raw(eventJoins)}
-    WHERE e.room_number = ${roomNumber} AND e.position IS NOT NULL AND e.origin_server_ts ${isBeyond} ${ts}
-    ORDER BY e.origin_server_ts ${order}, e.position ${order} LIMIT ${limit}`.execute(reader)
-  return storedEvents(rows, numbers)
 }
 
 /**
