@@ -1,7 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import { type Context, perServer } from '../context.ts'
 import { notInRoom } from '../errors.ts'
-import { historyVisibilityOf, membershipIn, type Membership, userMaySee } from '../protocol/history-visibility.ts'
+import {
+  historyVisibilityOf,
+  membershipIn,
+  type Membership,
+  userMaySee,
+  type UserView,
+} from '../protocol/history-visibility.ts'
 import { type RoomId, type UserId } from '../protocol/identifiers.ts'
 import { effectivePolicy, isExpired, isStale, type Lifetime } from '../protocol/retention.ts'
 import { type LogEntry, eventFlags, type StoredEvent } from '../storage/log-entries.ts'
@@ -98,6 +104,37 @@ function around<T>(spans: Spans<T>, position: number, initially: T): { before: T
   return { before, after }
 }
 
+/**
+ * Whether the viewer may know the state that a room had at a position of its timeline: as for an event that came there. Being
+ * in the room today does not open the member list of a time that is closed.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
+ */
+export async function maySeeStateAt(ctx: Context, viewer: UserId, head: RoomHead, position: number): Promise<boolean> {
+  const [visibility, membership] = await Promise.all([
+    histories(ctx).visibility(head),
+    histories(ctx).membership(head, viewer),
+  ])
+  // The state is that after the position; only of one's own going may one know whichever side one was on.
+  const view = viewAt(visibility, membership, position)
+  return userMaySee({ ...view, visibilityBefore: view.visibilityAfter })
+}
+
+function viewAt(
+  visibility: Spans<ReturnType<typeof historyVisibilityOf>>,
+  membership: Spans<Membership>,
+  position: number,
+): UserView {
+  const seenUnder = around(visibility, position, historyVisibilityOf(undefined))
+  const seenAs = around(membership, position, 'leave')
+  return {
+    visibilityBefore: seenUnder.before,
+    visibilityAfter: seenUnder.after,
+    membershipBefore: seenAs.before,
+    membershipAfter: seenAs.after,
+    joinedAfterwards: membership.some(span => span.position > position && span.value === 'join'),
+  }
+}
+
 /** The lifetime of messages in a room, as of now. */
 export function lifetimeIn(ctx: Context, head: RoomHead): Lifetime {
   const stateOf = (type: string) => head.event(type)?.content ?? null
@@ -131,18 +168,7 @@ export async function visibleEvents(
     histories(ctx).visibility(head),
     histories(ctx).membership(head, viewer),
   ])
-  return alive.filter(({ position }) => {
-    if (position === null) return false
-    const seenUnder = around(visibility, position, historyVisibilityOf(undefined))
-    const seenAs = around(membership, position, 'leave')
-    return userMaySee({
-      visibilityBefore: seenUnder.before,
-      visibilityAfter: seenUnder.after,
-      membershipBefore: seenAs.before,
-      membershipAfter: seenAs.after,
-      joinedAfterwards: membership.some(span => span.position > position && span.value === 'join'),
-    })
-  })
+  return alive.filter(({ position }) => position !== null && userMaySee(viewAt(visibility, membership, position)))
 }
 
 /**

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/protocol/json.ts'
 import { answerOf } from '../harness/refusal.ts'
-import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
+import { at, objectsAt, path, type Person, type Query, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -145,5 +145,35 @@ describe('events say what their reader was in the room', () => {
     expect(membershipThen(shown)).toBe('leave')
     expect(membershipThen(at(relations, 'm.thread', 'latest_event'))).toBe('leave')
     expect(membershipThen(at(relations, 'm.replace'))).toBe('join')
+  })
+})
+
+describe('members at a point in time', () => {
+  const membersOf = async (person: Person, query: Query) =>
+    objectsAt(await person.get(path`/rooms/${room}/members`, query), 'chunk').map(event => event['state_key'])
+
+  it('are those of then, for those who may see what was said then', async () => {
+    await bob.join(room)
+    const then = await alice.now()
+    await bob.leave(room)
+    expect(await membersOf(alice, { at: then, membership: 'join' })).toEqual([alice.userId, bob.userId])
+    expect(await membersOf(alice, { membership: 'join' })).toEqual([alice.userId])
+  })
+
+  it('are refused where the history of then is closed to the reader', async () => {
+    await alice.setState(room, 'm.room.history_visibility', { history_visibility: 'joined' })
+    const before = await alice.now()
+    await bob.join(room)
+    expect(await answerOf(bob, 'GET', `${path`/rooms/${room}/members`}?at=${before}`)).toEqual([403, 'M_FORBIDDEN'])
+    expect(await membersOf(bob, { at: await bob.now() })).toEqual([alice.userId, bob.userId])
+  })
+
+  it('may be asked for by what they are and by what they are not, either of which is enough', async () => {
+    await bob.join(room)
+    await bob.leave(room)
+    expect(await membersOf(alice, { membership: 'leave' })).toEqual([bob.userId])
+    expect(await membersOf(alice, { not_membership: 'leave' })).toEqual([alice.userId])
+    expect(await membersOf(alice, { membership: 'leave', not_membership: 'leave' })).toEqual([alice.userId, bob.userId])
+    expect(await membersOf(alice, { membership: 'join', not_membership: 'leave' })).toEqual([alice.userId])
   })
 })

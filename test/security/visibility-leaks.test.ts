@@ -84,6 +84,8 @@ const events = {} as Record<HistoryVisibility, string[]>
 /** Where the viewers' clients stood before the middle, and after it. */
 let beforeTheMiddle: Record<Viewer, string>
 let afterTheMiddle: Record<Viewer, string>
+/** When all of the middle stood in the room. */
+const inTheMiddle = {} as Record<HistoryVisibility, string>
 
 beforeAll(async () => {
   server = await startTestServer()
@@ -166,6 +168,7 @@ async function tellTheMiddle(visibility: HistoryVisibility): Promise<void> {
   await creator.redact(room, redactedState)
   await creator.redact(room, early, say('reasonForTheEarly'))
   await creator.redact(room, redactedEdit)
+  inTheMiddle[visibility] = await creator.now()
   // What was said goes on being replaced: those who come later see the last of it.
   await creator.setState(room, 'org.example.note', { text: 'nothing' }, 'replaced')
   await creator.setState(room, 'org.example.note', { text: 'nothing' }, 'early')
@@ -218,11 +221,12 @@ function queriesOf(pattern: string, viewer: Viewer): readonly string[] {
         '?dir=f&limit=100',
         `?dir=f&limit=100&from=${before}`,
         `?dir=b&limit=100&from=${after}`,
+        `?dir=b&limit=100&filter=${filter({ lazy_load_members: true })}`,
       ]
     case '/_matrix/client/v3/rooms/:roomId/context/:eventId':
-      return ['?limit=100', '?limit=0']
+      return ['?limit=100', '?limit=0', `?limit=100&filter=${filter({ lazy_load_members: true })}`]
     case '/_matrix/client/v3/rooms/:roomId/members':
-      return ['', `?at=${after}`, `?at=${before}`, '?not_membership=join']
+      return ['', `?at=${after}`, `?at=${before}`, '?not_membership=join', ...Object.values(inTheMiddle).map(at => `?at=${encodeURIComponent(at)}`)] // prettier-ignore
     case '/_matrix/client/v3/rooms/:roomId/state/:eventType/:stateKey':
       return ['', '?format=event']
     case '/_matrix/client/v1/rooms/:roomId/threads':

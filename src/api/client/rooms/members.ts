@@ -1,10 +1,10 @@
-import { invalidParam } from '../../../errors.ts'
+import { invalidParam, notInRoom } from '../../../errors.ts'
 import { oneOf, optional, roomId, string } from '../../../http/decoders.ts'
 import { endpoint } from '../../../http/endpoint.ts'
 import { membershipIn, memberships } from '../../../protocol/history-visibility.ts'
 import { clientEvents } from '../../../rooms/client-events.ts'
 import { stateAt } from '../../../rooms/history.ts'
-import { roomAccess } from '../../../rooms/visibility.ts'
+import { maySeeStateAt, roomAccess } from '../../../rooms/visibility.ts'
 import { parseTimelineToken } from '../../../sync/token.ts'
 
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmembers */
@@ -19,12 +19,17 @@ export const members = endpoint({
     const access = await roomAccess(ctx, caller.userId, params.roomId)
     const at = query.at === undefined ? Infinity : parseTimelineToken(query.at)
     if (at === null) throw invalidParam('at is not a token of this server')
-    const state = await stateAt(ctx, access.head, Math.min(at, access.upTo))
+    const position = Math.min(at, access.upTo)
+    const isOpen = position === Infinity || (await maySeeStateAt(ctx, caller.userId, access.head, position))
+    if (!isOpen) throw notInRoom()
+    const state = await stateAt(ctx, access.head, position)
+    const { membership: wantedMembership, not_membership: unwanted } = query
     const wanted = state.filter(({ event }) => {
       if (event.type !== 'm.room.member') return false
+      if (wantedMembership === undefined && unwanted === undefined) return true
+      // "the two parameters create an 'or' condition"
       const membership = membershipIn(event.content)
-      if (query.membership !== undefined && membership !== query.membership) return false
-      return query.not_membership === undefined || membership !== query.not_membership
+      return membership === wantedMembership || (unwanted !== undefined && membership !== unwanted)
     })
     return { chunk: await clientEvents(ctx, caller, wanted, { withRoomId: true }) }
   },

@@ -33,7 +33,7 @@ export const messages = endpoint({
     const to = query.to === undefined ? null : place(query.to, 'to')
     const count = Math.max(1, Math.min(query.limit, filter?.limit ?? pageLimit))
     const page = await walk(ctx, caller.userId, access, { from, to, direction, limit: count, filter })
-    const state = filter?.lazyLoadMembers ? lazyMembers(access.head, page.events) : []
+    const state = filter?.lazyLoadMembers ? await lazyMembers(ctx, access, page.events) : []
     const [chunk, members] = await Promise.all([
       shownEvents(ctx, caller, access.head, page.events),
       shownEvents(ctx, caller, access.head, state),
