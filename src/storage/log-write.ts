@@ -339,7 +339,7 @@ function memberships(size: number, timeline: readonly Placed[], sealer: Sealer):
         AS new (room, usr, membership, event, ordinal, stripped)
       ON CONFLICT (room_number, user_number) DO UPDATE SET membership = excluded.membership,
         event_number = excluded.event_number, position = excluded.position, stripped_state = excluded.stripped_state,
-        is_forgotten = false`,
+        is_forgotten = memberships.is_forgotten AND excluded.membership IN ('leave', 'ban')`,
     values: [
       size,
       rows.map(({ change }) => change.roomNumber),

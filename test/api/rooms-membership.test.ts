@@ -275,6 +275,21 @@ describe('forgetting', () => {
     await bob.leave(room)
     expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual([200, null])
   })
+
+  it('outlives what others do to one who is gone, but not an invitation', async () => {
+    await bob.join(room)
+    await bob.leave(room)
+    await bob.post(path`/rooms/${room}/forget`)
+    const since = await bob.now()
+    await alice.ban(room, bob.userId)
+    await alice.unban(room, bob.userId)
+    expect(at(await bob.sync({ since }), 'rooms')).toBeUndefined()
+    const everything = await bob.sync({ filter: '{"room":{"include_leave":true}}' })
+    expect(at(everything, 'rooms', 'leave', room)).toBeUndefined()
+    expect(await answerOf(bob, 'GET', path`/rooms/${room}/state`)).toEqual(forbidden)
+    await alice.invite(room, bob.userId)
+    expect(at(await bob.sync({ since }), 'rooms', 'invite', room)).toBeDefined()
+  })
 })
 
 describe('kicking', () => {
