@@ -189,6 +189,24 @@ describe('unread counts in /sync', () => {
     expect((await counts(bob, there, { since })).main).toEqual(none)
   })
 
+  it.each(['one who has been told before', 'one who asks for the first time'])(
+    'leave out what was said while the user was away, for %s',
+    async who => {
+      const there = await alice.createRoom({ preset: 'public_chat' })
+      await bob.join(there)
+      await bob.acknowledge(there, await alice.send(there, 'read'))
+      const since = await bob.now()
+      if (who === 'one who has been told before') expect((await counts(bob, there)).main).toEqual(none)
+      await bob.leave(there)
+      await alice.send(there, 'missed')
+      await bob.join(there)
+      await bob.setState(there, 'm.room.member', { membership: 'join', displayname: 'Bob again' }, bob.userId)
+      expect((await counts(bob, there, { since })).main).toEqual(none)
+      await alice.send(there, 'welcome back')
+      expect((await counts(bob, there, { since })).main).toEqual({ notification_count: 1, highlight_count: 0 })
+    },
+  )
+
   it('count threads for themselves where the filter asks for that', async () => {
     const there = await alice.createRoom({ preset: 'public_chat' })
     await bob.join(there)

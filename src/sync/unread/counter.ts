@@ -107,7 +107,10 @@ async function advance(ctx: Context, reader: Reader, head: RoomHead, from: Unrea
   return settle(ctx, reader, head, events, { upTo: to, read, notifications: from.notifications.filter(each => !pruned.has(each.eventNumber)) }) // prettier-ignore
 }
 
-/** Evaluates the rules for events, oldest first, on top of a state. What the user says themselves counts as having read. */
+/**
+ * Evaluates the rules for events, oldest first, on top of a state. What the user says themselves counts as having read, and
+ * whoever comes back begins anew: what was said before, and while they were away, is not news to them.
+ */
 async function settle(
   ctx: Context,
   reader: Reader,
@@ -119,8 +122,15 @@ async function settle(
   const notifications = [...before]
   const { userId } = reader.caller
   let levels: Levels | null = null
+  let isAway = false
   for (const stored of events) {
     const { event, position } = stored
+    if (position !== null && event.type === 'm.room.member' && event.stateKey === userId) {
+      const isJoin = membershipIn(event.content) === 'join'
+      if (isJoin && isAway) read.set('', Math.max(read.get('') ?? 0, position))
+      isAway = !isJoin
+    }
+    if (isAway) continue
     if (position === null || (stored.flags & eventFlags.redacted) !== 0 || !livesIn(ctx, head, stored)) continue
     if (event.sender === userId) {
       // "When the user updates their read receipt (either by using the API or by sending an event)"
@@ -206,8 +216,16 @@ async function startCold(
   const reads = new Map<number, Map<string, number>>(roomNumbers.map(number => [number, new Map<string, number>()]))
   for (const { roomNumber, threadId, position } of await readPositions(source.reader, userNumber, roomNumbers))
     reads.get(roomNumber)?.set(threadId, position)
-  // Where nothing was read yet, everything since the user joined is unread.
-  const unreadRooms = roomNumbers.filter(number => !reads.get(number)?.has(''))
+  // Where nothing was read since the user joined, everything since then is unread. Their last member event tells for most
+  // rooms that this is not so.
+  const known = liveOf(ctx).users.get(userId)
+  const unreadRooms = heads
+    .filter(({ roomId, facts }) => {
+      const readTo = reads.get(facts.roomNumber)?.get('')
+      const lastChange = known?.rooms.get(roomId)?.position
+      return readTo === undefined || lastChange === undefined || readTo < lastChange
+    })
+    .map(head => head.facts.roomNumber)
   const joinedAt = new Map<number, number>()
   const isIn = new Set<number>()
   const span = { after: beginning, upTo: source.to }
@@ -225,7 +243,8 @@ async function startCold(
   }
   const spans = roomNumbers.map(roomNumber => {
     const read = reads.get(roomNumber)
-    const all = read?.get('') ?? joinedAt.get(roomNumber) ?? source.to
+    const joined = joinedAt.get(roomNumber)
+    const all = Math.max(read?.get('') ?? joined ?? source.to, joined ?? 0)
     return { roomNumber, after: Math.max(all, read?.get('main') ?? 0), upTo: source.to, threadsAfter: all }
   })
   const found = await newestEvents(
