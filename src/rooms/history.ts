@@ -9,6 +9,7 @@ import { snapshotEventNumbers } from '../storage/room-heads.ts'
 import { bundledAggregations } from './bundles.ts'
 import { clientEvents, type Viewer } from './client-events.ts'
 import { type RoomHead } from './head.ts'
+import { ignoredBy, isIgnored } from './ignored-users.ts'
 import { roomAccess, type RoomAccess, visibleEvents } from './visibility.ts'
 
 export type Direction = 'forward' | 'backward'
@@ -29,7 +30,7 @@ export const beginning = -Number.MAX_SAFE_INTEGER
 
 /**
  * Walks a room's timeline from a place between two positions (`from`: the lower of them) and returns up to `limit` events
- * that the viewer may see and the filter lets pass, each exactly once over all pages.
+ * that the viewer may see, whose senders they do not ignore, and that the filter lets pass, each exactly once over all pages.
  */
 export async function walk(
   ctx: Context,
@@ -50,6 +51,7 @@ export async function walk(
   const newest = Math.min(upTo, Number.MAX_SAFE_INTEGER)
   const last = isForward ? Math.min(request.to ?? newest, newest) : (request.to ?? beginning)
   const found: StoredEvent[] = []
+  const ignored = await ignoredBy(ctx, viewer)
   let place = Math.min(request.from, newest)
   // One more than asked for says whether there are more; where much is hidden, more is read at a time.
   let size = Math.min(limit + 1, batchSize)
@@ -61,7 +63,8 @@ export async function walk(
       if (stored.position === null) continue
       if (found.length === limit) return { events: found, next: place }
       place = isForward ? stored.position : stored.position - 1
-      if (visible.has(stored) && (!filter || passes(filter, stored))) found.push(stored)
+      if (!visible.has(stored) || isIgnored(ignored, stored)) continue
+      if (!filter || passes(filter, stored)) found.push(stored)
     }
     // The end of a page that has something on it is told even if nothing lies beyond: clients store it.
     if (isEnd) return { events: found, next: found.length > 0 ? place : null }

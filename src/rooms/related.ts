@@ -4,6 +4,7 @@ import { type StoredEvent } from '../storage/log-entries.ts'
 import { children, threadsOf } from '../storage/relations.ts'
 import { type Direction } from './history.ts'
 import { type RoomHead } from './head.ts'
+import { ignoredBy, isIgnored } from './ignored-users.ts'
 import { visibleEvents } from './visibility.ts'
 
 /** How deep `recurse` follows relations of relations. */
@@ -31,7 +32,10 @@ export interface RelatedPage {
   readonly depth: number
 }
 
-/** The events related to an event, as far as the viewer may see them, in the order of walking. */
+/**
+ * The events related to an event, as far as the viewer may see them and does not ignore their senders, in the order of
+ * walking. https://spec.matrix.org/v1.19/client-server-api/#relationships-api
+ */
 export async function relatedTo(
   ctx: Context,
   viewer: UserId,
@@ -45,7 +49,9 @@ export async function relatedTo(
     let front: readonly EventId[] = [request.parent]
     while (depth < recursionLimit && front.length > 0) {
       const found = await children(ctx.db.kysely, ctx.numbers, {
-        roomNumber, parents: front, relType: null, eventType: null, after: -Number.MAX_SAFE_INTEGER,
+        // "Events … whose only relation to the original given event is through a non-matching intermediate event, will not be
+        // included."
+        roomNumber, parents: front, relType: request.relType, eventType: request.eventType, after: -Number.MAX_SAFE_INTEGER,
         upTo: Number.MAX_SAFE_INTEGER, direction: 'forward', limit: scanLimit,
       }) // prettier-ignore
       // A cycle of relations ends here: each event is looked below once.
@@ -56,6 +62,7 @@ export async function relatedTo(
   }
   const isForward = request.direction === 'forward'
   let { after, upTo } = request
+  const ignored = await ignoredBy(ctx, viewer)
   const events: StoredEvent[] = []
   for (let scanned = 0; scanned < scanLimit;) {
     const batchSize = request.limit + 1
@@ -69,7 +76,7 @@ export async function relatedTo(
       if (stored.position === null) continue
       if (isForward) after = stored.position
       else upTo = stored.position - 1
-      if (visible.has(stored)) events.push(stored)
+      if (visible.has(stored) && !isIgnored(ignored, stored)) events.push(stored)
     }
     if (batch.length < batchSize) return { events, next: null, depth }
     scanned += batchSize

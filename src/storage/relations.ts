@@ -21,7 +21,7 @@ export interface RelatedEvents {
 }
 
 const threads = statement<
-  [readonly EventId[], number, number, number],
+  [readonly EventId[], number, number, number, readonly number[]],
   EventRow & { parent_id: string; count: number; participated: boolean }
 >(
   'relations_threads',
@@ -29,7 +29,7 @@ const threads = statement<
    FROM unnest($1::text[]) AS parent (id)
    CROSS JOIN LATERAL (SELECT count(*) AS count, bool_or(e.sender_number = $4) AS participated, max(r.child_number) AS latest
      FROM event_relations r JOIN events e ON e.event_number = r.child_number
-     WHERE r.parent_id = parent.id AND r.rel_type = 'm.thread' AND ${living}) total
+     WHERE r.parent_id = parent.id AND r.rel_type = 'm.thread' AND ${living} AND e.sender_number <> ALL($5)) total
    JOIN events e ON e.event_number = total.latest ${eventJoins}`,
 )
 const edits = statement<[readonly EventId[], number, number], EventRow & { parent_id: string }>(
@@ -41,11 +41,14 @@ const edits = statement<[readonly EventId[], number, number], EventRow & { paren
    WHERE r.parent_id = ANY($1) AND r.rel_type = 'm.replace' AND ${living}
    ORDER BY r.parent_id, e.origin_server_ts DESC, e.event_id DESC`,
 )
-const references = statement<[readonly EventId[], number, number], { parent_id: string; event_id: string }>(
+const references = statement<
+  [readonly EventId[], number, number, readonly number[]],
+  { parent_id: string; event_id: string }
+>(
   'relations_references',
   `SELECT parent.id AS parent_id, child.event_id FROM unnest($1::text[]) AS parent (id)
    CROSS JOIN LATERAL (SELECT e.event_id FROM event_relations r JOIN events e ON e.event_number = r.child_number
-     WHERE r.parent_id = parent.id AND r.rel_type = 'm.reference' AND ${living}
+     WHERE r.parent_id = parent.id AND r.rel_type = 'm.reference' AND ${living} AND e.sender_number <> ALL($4)
      ORDER BY r.child_number LIMIT ${bundledReferences}) child`,
 )
 const related = statement<[readonly EventId[]], { parent_id: string; rel_type: string }>(
@@ -57,6 +60,7 @@ const related = statement<[readonly EventId[]], { parent_id: string; rel_type: s
 /**
  * What is bundled with each of the events that has anything bundled. `livingSinceTs`: children older than this have
  * expired, as have those that were to be gone before `nowTs`. `viewerNumber`: whose participation in threads is asked for.
+ * `ignoredNumbers` gives the users whose children do not count.
  */
 export async function relatedEvents(
   reader: Reader,
@@ -65,16 +69,18 @@ export async function relatedEvents(
   livingSinceTs: number,
   nowTs: number,
   viewerNumber: number,
+  ignoredNumbers: () => Promise<readonly number[]>,
 ): Promise<Map<EventId, RelatedEvents>> {
   if (parents.length === 0) return new Map()
   const kinds = await related.run(reader, [parents])
   if (kinds.length === 0) return new Map()
   // The column holds nothing but event IDs that were parsed before they were inserted; so do those below.
   const ofKind = (relType: string) => kinds.filter(row => row.rel_type === relType).map(row => row.parent_id as EventId)
+  const ignored = await ignoredNumbers()
   const [threadRows, editRows, referenceRows] = await Promise.all([
-    threads.run(reader, [ofKind('m.thread'), livingSinceTs, nowTs, viewerNumber]),
+    threads.run(reader, [ofKind('m.thread'), livingSinceTs, nowTs, viewerNumber, ignored]),
     edits.run(reader, [ofKind('m.replace'), livingSinceTs, nowTs]),
-    references.run(reader, [ofKind('m.reference'), livingSinceTs, nowTs]),
+    references.run(reader, [ofKind('m.reference'), livingSinceTs, nowTs, ignored]),
   ])
   const stored = await storedEvents([...threadRows, ...editRows], numbers)
   const byNumber = new Map(stored.map(event => [event.eventNumber, event]))

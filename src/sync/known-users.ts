@@ -1,7 +1,7 @@
 import { type Context } from '../context.ts'
 import { membershipIn, type Membership } from '../protocol/history-visibility.ts'
-import { parseUserId, type RoomId, type UserId } from '../protocol/identifiers.ts'
-import { isJsonObject, type JsonValue } from '../protocol/json.ts'
+import { type RoomId, type UserId } from '../protocol/identifiers.ts'
+import { ignoredUsersIn, ignoredUsersType } from '../protocol/ignored-users.ts'
 import { accountDataOf, globalRoomNumber } from '../storage/account-data.ts'
 import { type LogEntry } from '../storage/log-entries.ts'
 import { membershipsOf } from '../storage/memberships.ts'
@@ -35,19 +35,6 @@ export class KnownUser {
 const rememberedLimit = 20_000
 /** How long to wait for entries that the database had already when the memberships were read. */
 const catchUpMs = 5_000
-
-/** The type of account data that lists whom a user ignores. */
-export const ignoredUsersType = 'm.ignored_user_list'
-
-/** The users in the content of `m.ignored_user_list`. https://spec.matrix.org/v1.19/client-server-api/#mignored_user_list */
-export function ignoredUsersIn(content: string | null): ReadonlySet<UserId> {
-  if (content === null) return new Set()
-  // Account data is JSON that was parsed before it was stored.
-  const parsed = JSON.parse(content) as JsonValue
-  const users = isJsonObject(parsed) ? parsed['ignored_users'] : undefined
-  if (!isJsonObject(users)) return new Set()
-  return new Set(Object.keys(users).flatMap(name => parseUserId(name) ?? []))
-}
 
 /** The users who have synced lately, kept right by applying the log. */
 export class KnownUsers {

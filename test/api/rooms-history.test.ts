@@ -177,3 +177,84 @@ describe('members at a point in time', () => {
     expect(await membersOf(alice, { membership: 'join', not_membership: 'leave' })).toEqual([alice.userId])
   })
 })
+
+describe('relations', () => {
+  const relating = (parent: string, relType: string, body: string) => ({
+    msgtype: 'm.text',
+    body,
+    'm.relates_to': { rel_type: relType, event_id: parent },
+  })
+  const relations = (event: JsonValue | undefined) => at(event, 'unsigned', 'm.relations')
+
+  it('of a redacted event stay bundled, but for its edits', async () => {
+    const root = await alice.send(room, 'root')
+    const reply = await alice.send(room, relating(root, 'm.thread', 'reply'))
+    const reference = await alice.send(room, relating(root, 'm.reference', 'see above'))
+    const edit = { ...relating(root, 'm.replace', '* better'), 'm.new_content': { msgtype: 'm.text', body: 'better' } }
+    const edited = await alice.send(room, edit)
+    expect(at(relations(await alice.event(room, root)), 'm.replace', 'event_id')).toBe(edited)
+    await alice.redact(room, root)
+    const bundled = relations(await alice.event(room, root))
+    expect(at(bundled, 'm.thread', 'latest_event', 'event_id')).toBe(reply)
+    expect(at(bundled, 'm.reference', 'chunk')).toEqual([{ event_id: reference }])
+    expect(at(bundled, 'm.replace')).toBeUndefined()
+    const threads = await alice.get(path`/_matrix/client/v1/rooms/${room}/threads`)
+    expect(relations(objectsAt(threads, 'chunk')[0])).toEqual(bundled)
+  })
+
+  it('of relations come along only where all between fit what was asked for', async () => {
+    const root = await alice.send(room, 'root')
+    const reply = await alice.send(room, relating(root, 'm.thread', 'reply'))
+    const quote = await alice.send(room, relating(root, 'm.reference', 'quote'))
+    const inThread = await alice.send(room, relating(quote, 'm.reference', 'quote of the quote'))
+    await alice.send(room, relating(reply, 'm.reference', 'quote of the reply'))
+    const url = path`/_matrix/client/v1/rooms/${room}/relations/${root}/m.reference`
+    const found = objectsAt(await alice.get(url, { recurse: true, dir: 'f' }), 'chunk')
+    expect(found.map(event => event['event_id'])).toEqual([quote, inThread])
+    const all = objectsAt(await alice.get(url.replace('/m.reference', ''), { recurse: true }), 'chunk')
+    expect(all).toHaveLength(4)
+  })
+})
+
+describe('those who are ignored', () => {
+  const ignoring = (ignored: JsonObject) =>
+    bob.put(path`/user/${bob.userId}/account_data/m.ignored_user_list`, { ignored_users: ignored })
+
+  it('are not heard in history, around events, in threads and among relations, until they are listened to again', async () => {
+    const carol = await register(server)
+    await bob.join(room)
+    await carol.join(room)
+    const root = await alice.send(room, 'root')
+    const inThread = { rel_type: 'm.thread', event_id: root }
+    const reply = await alice.send(room, { msgtype: 'm.text', body: 'kind', 'm.relates_to': inThread })
+    await carol.send(room, { msgtype: 'm.text', body: 'unkind', 'm.relates_to': inThread })
+    await carol.send(room, {
+      msgtype: 'm.text',
+      body: 'unkind',
+      'm.relates_to': { ...inThread, rel_type: 'm.reference' },
+    })
+    const heard = async () => {
+      const relations = path`/_matrix/client/v1/rooms/${room}/relations/${root}`
+      const bundled = at(await bob.event(room, root), 'unsigned', 'm.relations')
+      return {
+        history: bodiesOf(await bob.messages(room)).filter(body => body === 'unkind').length,
+        around: objectsAt(await bob.get(path`/rooms/${room}/context/${root}`), 'events_after').length,
+        relations: objectsAt(await bob.get(relations), 'chunk').length,
+        replies: at(bundled, 'm.thread', 'count'),
+        latest: at(bundled, 'm.thread', 'latest_event', 'content', 'body'),
+        references: objectsAt(bundled, 'm.reference', 'chunk').length,
+      }
+    }
+    const everything = { history: 2, around: 3, relations: 3, replies: 2, latest: 'unkind', references: 1 }
+    expect(await heard()).toEqual(everything)
+    await ignoring({ [carol.userId]: {} })
+    expect(await heard()).toEqual({ history: 0, around: 1, relations: 1, replies: 1, latest: 'kind', references: 0 })
+    // Their state is told all the same, and so are their threads to others.
+    const members = objectsAt(await bob.messages(room, { dir: 'b', filter: '{"types":["m.room.member"]}' }), 'chunk')
+    expect(members.map(event => event['state_key'])).toContain(carol.userId)
+    expect(at(await alice.event(room, root), 'unsigned', 'm.relations', 'm.thread', 'count')).toBe(2)
+    expect(await bob.event(room, reply)).toMatchObject({ event_id: reply })
+    await ignoring({})
+    expect(await heard()).toEqual(everything)
+  })
+})
