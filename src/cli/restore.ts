@@ -230,9 +230,15 @@ async function finishRestoration(config: Config): Promise<Done> {
     const forgotten = await forgetUnreadable(ctx, ctx.shutdown)
     // Their keys are gone; so are now the notes of them.
     await sweep(ctx)
-    const { erased, closed, messages, media } = forgotten ?? { erased: 0, closed: 0, messages: 0, media: 0 }
+    const { erased, closed, messages, media, unknown } = forgotten ?? {
+      erased: 0,
+      closed: 0,
+      messages: 0,
+      media: 0,
+      unknown: 0,
+    }
     return {
-      json: { expired: swept?.events ?? 0, erased_accounts: erased, closed_accounts: closed, unreadable_messages: messages, unreadable_media: media }, // prettier-ignore
+      json: { expired: swept?.events ?? 0, erased_accounts: erased, closed_accounts: closed, unreadable_messages: messages, unreadable_media: media, unknown_keys: unknown }, // prettier-ignore
       lines: [
         `Deleted what is to be forgotten: ${swept?.events ?? 0} messages that had expired, ${messages} that had been redacted or deleted, ${erased} accounts that had been erased, ${media} files; closed ${closed} accounts that had been closed.`, // prettier-ignore
         'One-time keys were dropped, so that none is handed out twice: clients make new ones by themselves. Links for joining are void.',
@@ -253,3 +259,4 @@ async function markRestored(db: Database): Promise<Done> {
   if (!done) throw new BackupError('A server runs on this database: stop it first.')
   return { json: {}, lines: [] }
 }
+        ...(unknown > 0 ? [`${unknown} messages and files are sealed under keys that the keyring knows nothing of, from before a rotation or from after it was copied: they were left as they are.`] : []), // prettier-ignore

@@ -23,24 +23,33 @@ export interface Forgotten {
   readonly closed: number
   readonly messages: number
   readonly media: number
+  /** Messages and files of which nobody can say, since the keyring knows nothing of the generation of their keys. They are left as they are. */
+  readonly unknown: number
 }
 
 /**
  * Deletes from a database that was set back to an older copy what its keyring cannot open: it was erased, redacted or deleted
  * after the copy was made, and is to be gone again, whatever the copy says. `null` where there is nothing of the kind to do.
- * May be stopped or killed at any point, and begins anew then; whatever is left meanwhile cannot be read. Throws `DatabaseError`.
+ * What is sealed under keys from before a rotation, or from after the keyring was copied, was not forgotten but is out of reach:
+ * it stays, and so does the note that the database was set back. May be stopped or killed at any point, and begins anew then;
+ * whatever is left meanwhile cannot be read. Throws `DatabaseError`, `KeyringError`.
  */
 export async function forgetUnreadable(ctx: Context, signal: AbortSignal): Promise<Forgotten | null> {
   if (!(await isSetBack(ctx.db.kysely))) return null
+  // Another process may have destroyed keys, or made new ones.
+  await ctx.keyring.refresh()
   const { erased, closed } = await forgetAccounts(ctx, signal)
   const messages = await forgetMessages(ctx, signal)
   const media = await forgetMedia(ctx, signal)
-  if (!signal.aborted) await transaction(ctx.db, clearSetBack)
-  return { erased, closed, messages, media }
+  const unknown = messages.unknown + media.unknown
+  if (!signal.aborted && unknown === 0) await transaction(ctx.db, clearSetBack)
+  return { erased, closed, messages: messages.gone, media: media.gone, unknown }
 }
 
 /** How often a process looks whether the database was set back under it (a failover that lost commits). */
 const lookIntervalMs = 60_000
+/** And how often after it has found what it could not judge. */
+const unknownIntervalMs = 3_600_000
 
 /** Forgets anew, while the server runs, what a copy of the database has brought back. */
 export const reforgetter = {
@@ -56,15 +65,21 @@ export const reforgetter = {
 }
 
 async function forgetOnAndOn(ctx: Context, signal: AbortSignal): Promise<void> {
+  const component = 'reforgetter'
   while (!signal.aborted) {
+    let intervalMs = lookIntervalMs
     try {
       const forgotten = await whileAlone(ctx.db, 'set_back', () => forgetUnreadable(ctx, signal))
-      if (forgotten) ctx.logger.warn('The database was set back: what had been forgotten is forgotten again', { component: 'reforgetter', count: forgotten.erased + forgotten.closed + forgotten.messages + forgotten.media }) // prettier-ignore
+      if (forgotten) ctx.logger.warn('The database was set back: what had been forgotten is forgotten again', { component, count: forgotten.erased + forgotten.closed + forgotten.messages + forgotten.media }) // prettier-ignore
+      if (forgotten && forgotten.unknown > 0) {
+        ctx.logger.warn('The database was set back, and holds what is sealed under keys that the keyring knows nothing of: it is left as it is', { component, count: forgotten.unknown }) // prettier-ignore
+        intervalMs = unknownIntervalMs
+      }
     } catch (error) {
-      ctx.logger.warn('Forgetting again did not come to its end', { component: 'reforgetter', ...describeError(error) })
+      ctx.logger.warn('Forgetting again did not come to its end', { component, ...describeError(error) })
     }
     // It rejects for no other reason than that it is to stop.
-    await ctx.clock.sleep(lookIntervalMs, signal).catch(() => undefined)
+    await ctx.clock.sleep(intervalMs, signal).catch(() => undefined)
   }
 }
 
@@ -95,36 +110,50 @@ async function forgetAccounts(ctx: Context, signal: AbortSignal): Promise<Pick<F
   return { erased, closed }
 }
 
-async function forgetMessages(ctx: Context, signal: AbortSignal): Promise<number> {
-  let count = 0
-  for (let after: number | null = 0; after !== null && !signal.aborted;) {
-    const from: number = after
-    count += await forgetFound(ctx, async tx => {
-      const page = await messagesAfter(tx, from, batchSize)
-      after = page.length < batchSize ? null : (page.at(-1)?.eventNumber ?? null)
-      return page.filter(({ seal }) => !isReadable(ctx, seal))
-    })
-  }
-  return count
+interface Judged {
+  /** Forgotten again. */
+  readonly gone: number
+  readonly unknown: number
 }
 
-async function forgetMedia(ctx: Context, signal: AbortSignal): Promise<number> {
-  let count = 0
+async function forgetMessages(ctx: Context, signal: AbortSignal): Promise<Judged> {
+  let [gone, unknown] = [0, 0]
+  for (let after: number | null = 0; after !== null && !signal.aborted;) {
+    const from: number = after
+    let unknownHere = 0
+    gone += await forgetFound(ctx, async tx => {
+      const page = await messagesAfter(tx, from, batchSize)
+      after = page.length < batchSize ? null : (page.at(-1)?.eventNumber ?? null)
+      unknownHere = page.filter(({ seal }) => judge(ctx, seal) === 'unknown').length
+      return page.filter(({ seal }) => judge(ctx, seal) === 'gone')
+    })
+    unknown += unknownHere
+  }
+  return { gone, unknown }
+}
+
+async function forgetMedia(ctx: Context, signal: AbortSignal): Promise<Judged> {
+  let [gone, unknown] = [0, 0]
   for (let after = ''; !signal.aborted;) {
     const page = await mediaFilesAfter(ctx.db.kysely, after, batchSize)
     for (const { mediaId, fileName } of page) {
       after = mediaId
       const seal = await ctx.mediaStore.sealOf(fileName)
       // A file that is not there may yet be put back.
-      if (seal !== null && !isReadable(ctx, seal) && (await deleteMedia(ctx, mediaId))) count++
+      const verdict = seal && judge(ctx, seal)
+      if (verdict === 'unknown') unknown++
+      else if (verdict === 'gone' && (await deleteMedia(ctx, mediaId))) gone++
     }
     if (page.length < batchSize) break
   }
-  return count
+  return { gone, unknown }
 }
 
-/** True for what is not sealed, too. */
-function isReadable(ctx: Context, seal: Buffer): boolean {
+/** What is not sealed is readable too. Of the keys of another generation than the keyring's it cannot be said whether they were destroyed. */
+function judge({ keyring, numbers }: Context, seal: Buffer): 'readable' | 'gone' | 'unknown' {
   const place = placeOf(seal)
-  return place === null || ctx.numbers.sealer.keyAt(place) !== null
+  if (place === null) return 'readable'
+  const { generation, before } = keyring.keys
+  if (place.generation !== generation && place.generation !== before?.generation) return 'unknown'
+  return numbers.sealer.keyAt(place) === null ? 'gone' : 'readable'
 }
