@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { ZipFile } from 'yazl'
 import { codeOf } from '../../errors.ts'
+import { systemRandom } from '../../random.ts'
 import { BackupError } from './manifest.ts'
 
 /** What an entry came to. */
@@ -28,12 +29,21 @@ const fileMode = 0o600
 /** Fast rather than small: most of it is sealed, and gets no smaller. */
 const compressionLevel = 1
 
-/** Begins a file beside its place; one that a killed run left there is overwritten. Throws `BackupError`. */
+/** A draft that nothing was written to for so long is one that a killed run has left. */
+const abandonedMs = 3_600_000
+
+/**
+ * Begins a file beside its place, under a name that no other run has; what killed runs left there is removed. Throws
+ * `BackupError`.
+ */
 export async function createArchive(path: string, createdAt: Date): Promise<ArchiveWriter> {
   const place = resolve(path)
-  const draft = join(dirname(place), `.${basename(place)}.unfinished`)
+  const draft = join(
+    dirname(place),
+    `.${basename(place)}.${Buffer.from(systemRandom.bytes(8)).toString('hex')}.unfinished`,
+  )
   const file = await attempt(place, async () => {
-    await rm(draft, { force: true })
+    await removeAbandoned(place, createdAt.getTime() - abandonedMs)
     return open(draft, 'wx', fileMode)
   })
   const zip = new ZipFile()
@@ -98,6 +108,18 @@ export async function createArchive(path: string, createdAt: Date): Promise<Arch
       await file.close().catch(() => undefined)
       await rm(draft, { force: true })
     },
+  }
+}
+
+/** Removes drafts of a place that were last written to before a time. */
+async function removeAbandoned(place: string, beforeTs: number): Promise<void> {
+  const beginning = `.${basename(place)}.`
+  for (const name of await readdir(dirname(place))) {
+    if (!name.startsWith(beginning) || !/^([0-9a-f]{16}\.)?unfinished$/.test(name.slice(beginning.length))) continue
+    const draft = join(dirname(place), name)
+    // It may have come to its end meanwhile.
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Infinity }))
+    if (mtimeMs < beforeTs) await rm(draft, { force: true })
   }
 }
 
