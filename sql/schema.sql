@@ -535,6 +535,9 @@ table server
   keyring_serial bigint not null default 0
   next_chunk bigint not null default 0
   is_set_back boolean not null default false
+  keyring_intent bytea
+  keyring_generation smallint
+  constraint server_keyring_intent_check CHECK ((octet_length(keyring_intent) = 32))
   constraint server_only_row_check CHECK (only_row)
   constraint server_pkey PRIMARY KEY (only_row)
 

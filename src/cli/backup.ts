@@ -57,7 +57,7 @@ async function write(config: Config, snapshot: Snapshot, file: string, progress:
       server_name: snapshot.serverName,
       created_ts: createdTs,
       log_position: snapshot.logPosition,
-      keyring: { id: snapshot.keyringId, serial: snapshot.keyringSerial },
+      keyring: { id: snapshot.keyringId, serial: snapshot.keyringSerial, generation: snapshot.keyringGeneration },
       migrations: [...snapshot.migrations],
       tables,
       sequences: snapshot.sequences.map(({ name, lastValue, isCalled }) => ({ name, last_value: lastValue, is_called: isCalled })), // prettier-ignore

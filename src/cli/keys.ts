@@ -11,17 +11,20 @@ import {
   type Keyring,
   KeyringError,
   type SealPlace,
+  standingOf,
   withoutKeys,
 } from '../privacy/keyring/keyring.ts'
 import { keyringStoreOf } from '../privacy/keyring/open-store.ts'
+import { putKeyring } from '../privacy/keyring/put-keyring.ts'
+import { type KeyringStore } from '../privacy/keyring/store.ts'
 import { passedBucket, placeOf } from '../privacy/seal.ts'
 import { sealOfFile } from '../privacy/sealed-media.ts'
 import { systemRandom } from '../random.ts'
 import { withDatabase } from '../server.ts'
 import { newSigningKeyLine } from '../signing-key.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
-import { type Database, transaction, type Tx } from '../storage/database.ts'
-import { countDeadSeals, deadSeals, keyringRow, lockKeyring, noteKeyring, skipUserNumbers } from '../storage/keyring-row.ts' // prettier-ignore
+import { type Database, patientTransaction, type Tx } from '../storage/database.ts'
+import { countDeadSeals, deadSeals, keyringRow, lockKeyring } from '../storage/keyring-row.ts'
 import { createFileStore } from '../storage/media-file-store.ts'
 import { closedAccounts, fileNamesInTables, sealsInTables } from '../storage/sealed-places.ts'
 import { markSetBack } from '../storage/set-back.ts'
@@ -83,10 +86,20 @@ export async function backUpKeys(config: Config, file: string, options: KeysOpti
 
 /** Puts a backup in the place of the keyring. Refuses while a server runs, and copies that are another database's or too old. */
 export async function restoreKeys(config: Config, db: Database, file: string, options: KeysOptions): Promise<Outcome> {
-  const keyring = await readKeysCopy(file, options)
-  const done = await whileAlone(db, 'running', () => takeOnKeys(config, db, keyring, options.acceptOlder === true))
-  if (done) return done
-  throw new KeyringError('A server runs on this database: stop it first.')
+  const copy = await readKeysCopy(file, options)
+  const taken = await whileAlone(db, 'running', () =>
+    patientTransaction(db, tx => takeOnKeys(config, tx, copy, { acceptsOlder: options.acceptOlder === true, db })),
+  )
+  if (!taken) throw new KeyringError('A server runs on this database: stop it first.')
+  const { serial, wasOlder } = taken
+  const warning = [
+    'It was older than the database: of its keys only those stayed whose values the database still holds.',
+    'What comes is sealed under new ones; "lethe keys rotate" seals the rest under them too.',
+  ]
+  return {
+    json: { serial, was_older: wasOlder },
+    lines: [`The keyring is restored, as serial ${serial}.`, ...(wasOlder ? warning : [])],
+  }
 }
 
 /** The keyring in an encrypted copy of it. Throws `KeyringError`. */
@@ -95,46 +108,66 @@ export async function readKeysCopy(file: string, options: KeysOptions): Promise<
   return decodeKeyring(await decryptBackup(bytes, await readPassphrase(options, false)))
 }
 
+/** What came of taking on a copy of the keyring. */
+export interface TakenOn {
+  readonly serial: number
+  readonly wasOlder: boolean
+}
+
 /**
  * Puts a copy of the keyring in its place, while no server runs. What the database knows to be destroyed is destroyed in it; of
- * an older copy nothing stays but what the database still holds, since the rest may have been destroyed meanwhile.
+ * an older copy nothing stays but what the database still holds, since the rest may have been destroyed meanwhile. `db`: see
+ * `putKeyring`. Throws `KeyringError`.
  */
-export async function takeOnKeys(config: Config, db: Database, copy: Keyring, acceptsOlder: boolean): Promise<Outcome> {
-  return transaction(db, async tx => {
-    const row = await lockKeyring(tx)
-    if (copy.serverName !== config.serverName || copy.id !== row.keyringId) {
-      throw new KeyringError(`It is the keyring of another database (of "${copy.serverName}"): this one cannot be read with it.`) // prettier-ignore
-    }
-    const isOlder = copy.serial < row.serial
-    if (isOlder && !acceptsOlder) {
-      throw new KeyringError(
-        `The backup is older (serial ${copy.serial}) than what the database has seen (${row.serial}). Keys that were destroyed ` +
-          'since are back in it. If there is no newer one, take it on with --accept-older: then of its keys only those stay whose ' +
-          'values the database still holds.',
-      )
-    }
-    const seals = await deadSeals(tx, deadSealLimit)
-    const places = seals.flatMap(seal => placeOf(seal) ?? [])
-    const through = passedBucket(systemClock.now())
-    const known = isOlder ? await onlyLiving(config, tx, copy) : copy
-    const left = withoutKeys(known, { places, throughBucket: through })
-    // The other way round: it is the database that was set back.
-    if (copy.serial > row.serial) await markSetBack(tx)
-    const serial = Math.max(copy.serial, row.serial) + 1
-    const nextChunk = Math.max(left.nextChunk, row.nextChunk)
-    const written = { ...left, serial, nextChunk }
-    await keyringStoreOf(config, systemRandom).write(encodeKeyring(written))
-    await noteKeyring(tx, { keyringId: written.id, serial, nextChunk })
-    if (written.lastErased > 0) await skipUserNumbers(tx, written.lastErased)
-    const warning = [
-      'It was older than the database: of its keys only those stayed whose values the database still holds.',
-      'What comes is sealed under new ones; "lethe keys rotate" seals the rest under them too.',
-    ]
-    return {
-      json: { serial, was_older: isOlder },
-      lines: [`The keyring is restored, as serial ${serial}.`, ...(isOlder ? warning : [])],
-    }
-  })
+export async function takeOnKeys(
+  config: Config,
+  tx: Tx,
+  copy: Keyring,
+  { acceptsOlder, db }: { readonly acceptsOlder: boolean; readonly db: Database | null },
+): Promise<TakenOn> {
+  const store = keyringStoreOf(config, systemRandom)
+  const row = await lockKeyring(tx)
+  const standing = row.keyringId === null ? 'foreign' : standingOf(copy, { serverName: config.serverName, ...row })
+  if (standing === 'foreign') {
+    throw new KeyringError(`It is the keyring of another database (of "${copy.serverName}"): this one cannot be read with it.`) // prettier-ignore
+  }
+  if (standing === 'older' && !acceptsOlder) {
+    throw new KeyringError(
+      `The backup is older (serial ${copy.serial}) than what the database has seen (${row.serial}). Keys that were destroyed ` +
+        'since are back in it. If there is no newer one, take it on with --accept-older: then of its keys only those stay whose ' +
+        'values the database still holds.',
+    )
+  }
+  const inPlace = await readIfWhole(store)
+  // Where the database was set back it knows less of what was destroyed than the keyring that is there.
+  if (standing !== 'older' && inPlace?.id === copy.id && inPlace.serial > copy.serial) {
+    throw new KeyringError(`${store.place} is newer than the copy of it: it is the one to go on with.`)
+  }
+  if (inPlace && inPlace.id !== copy.id) {
+    throw new KeyringError(`${store.place} is the keyring of another database (of "${inPlace.serverName}"): move it away first, it would be overwritten.`) // prettier-ignore
+  }
+  const seals = await deadSeals(tx, deadSealLimit)
+  const places = seals.flatMap(seal => placeOf(seal) ?? [])
+  const known = standing === 'older' ? await onlyLiving(config, tx, copy) : copy
+  const left = withoutKeys(known, { places, throughBucket: passedBucket(systemClock.now()) })
+  // The other way round: it is the database that was set back.
+  if (standing === 'newer') await markSetBack(tx)
+  const serial = Math.max(copy.serial, row.serial) + 1
+  const taken = { ...left, serial, nextChunk: Math.max(left.nextChunk, row.nextChunk) }
+  // Should that not come to its end, the next one is to see still that the database was set back.
+  await putKeyring(tx, taken, { store, db: standing === 'newer' ? null : db })
+  return { serial, wasOlder: standing === 'older' }
+}
+
+/** The keyring in its place; `null` where there is none, or it is damaged or cannot be read: that is what a copy is for. */
+export async function readIfWhole(store: KeyringStore): Promise<Keyring | null> {
+  try {
+    const bytes = await store.read()
+    return bytes && decodeKeyring(bytes)
+  } catch (error) {
+    if (error instanceof KeyringError) return null
+    throw error
+  }
 }
 
 /** A copy without the keys of what the tables and the media folder no longer hold. */

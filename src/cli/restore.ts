@@ -7,15 +7,16 @@ import { codeOf } from '../errors.ts'
 import { silentLogger } from '../log.ts'
 import { forgetUnreadable } from '../privacy/forget-unreadable.ts'
 import { inventory } from '../privacy/inventory.ts'
-import { decodeKeyring, type Keyring } from '../privacy/keyring/keyring.ts'
+import { decodeKeyring, type Keyring, standingOf } from '../privacy/keyring/keyring.ts'
 import { keyringStoreOf } from '../privacy/keyring/open-store.ts'
+import { type KeyringStore } from '../privacy/keyring/store.ts'
 import { systemRandom } from '../random.ts'
 import { sweep } from '../retention/sweeper.ts'
 import { openContext, withDatabase } from '../server.ts'
 import { signingKeyPath } from '../signing-key.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { loadDatabase, occupancyOf } from '../storage/backup-write.ts'
-import { type Database, transaction } from '../storage/database.ts'
+import { type Database, patientTransaction, type Tx } from '../storage/database.ts'
 import { createFileStore } from '../storage/media-file-store.ts'
 import { missingFrom, readMigrations } from '../storage/migrate.ts'
 import { markSetBack } from '../storage/set-back.ts'
@@ -23,7 +24,7 @@ import { type ArchiveReader, openArchive } from './backup/archive-reader.ts'
 import { BackupError, entries, type Manifest } from './backup/manifest.ts'
 import { Progress } from './backup/progress.ts'
 import { type Outcome } from './command.ts'
-import { type KeysOptions, readKeysCopy, takeOnKeys } from './keys.ts'
+import { type KeysOptions, readIfWhole, readKeysCopy, takeOnKeys } from './keys.ts'
 
 export type RestoreOptions = KeysOptions & { readonly keys?: string; readonly after?: boolean }
 
@@ -64,9 +65,11 @@ async function restore(config: Config, db: Database, file: string, options: Rest
       if ((await occupancyOf(db.pool, new Set(Object.keys(inventory)))) === 'in use') {
         throw new BackupError('The database is not empty: a backup is restored into an empty one only. For the embedded database, move the folder postgres in the data folder away.') // prettier-ignore
       }
-      const beforeCommit = async () => {
+      const beforeCommit = async (tx: Tx) => {
         await restoreFiles(config, archive, progress)
         if (isNewKey) await restoreSigningKey(config, archive)
+        // Last, for it may bring an end to what was there before.
+        if (keys) await takeOnKeys(config, tx, keys, { acceptsOlder: options.acceptOlder === true, db: null })
       }
       progress.begin('Tables', manifest.tables.reduce((sum, { rows }) => sum + rows, 0), 'rows') // prettier-ignore
       await loadDatabase(db, {
@@ -77,7 +80,6 @@ async function restore(config: Config, db: Database, file: string, options: Rest
         rowsOf: table => archive.read(entries.table(table.name)),
         beforeCommit,
       })
-      if (keys) await takeOnKeys(config, db, keys, options.acceptOlder === true)
       return true
     })
     if (!done) throw new BackupError('A server runs on this database: stop it first.')
@@ -95,31 +97,54 @@ async function restore(config: Config, db: Database, file: string, options: Rest
 }
 
 /** The keyring that is to open what is restored: `null` if it is in its place, else the copy that was named. */
-async function keysFor(config: Config, manifest: Manifest, options: RestoreOptions): Promise<Keyring | null> {
+async function keysFor(
+  config: Config,
+  { keyring: known, server_name: serverName }: Manifest,
+  options: RestoreOptions,
+): Promise<Keyring | null> {
   const store = keyringStoreOf(config, systemRandom)
-  const bytes = await store.read()
-  const inPlace = bytes && decodeKeyring(bytes)
   const copy = options.keys === undefined ? null : await readKeysCopy(options.keys, options)
+  const inPlace = copy ? await readIfWhole(store) : await readWhole(store)
   const keyring = copy ?? inPlace
   if (!keyring) {
-    if (manifest.keyring.id === null) return null
+    if (known.id === null) return null
     throw new BackupError(
       `${store.place} is missing, and nothing that was said can be read without it. Put it back, or name a copy of it with --keys FILE.`,
     )
   }
-  if (keyring.id !== manifest.keyring.id || keyring.serverName !== manifest.server_name) {
+  const standing = standingOf(keyring, { serverName, keyringId: known.id, serial: known.serial, intent: null })
+  if (known.id === null || standing === 'foreign') {
     throw new BackupError(`${copy ? options.keys : store.place} is the keyring of another database (of "${keyring.serverName}"): the backup cannot be read with it.`) // prettier-ignore
   }
-  if (copy && inPlace && inPlace.serial > copy.serial && inPlace.id === copy.id) {
+  if (copy && inPlace && inPlace.id !== copy.id) {
+    throw new BackupError(`${store.place} is the keyring of another database (of "${inPlace.serverName}"): move it away first, it would be overwritten.`) // prettier-ignore
+  }
+  if (copy && inPlace && inPlace.serial > copy.serial) {
     throw new BackupError(`${store.place} is newer than the copy of it: leave --keys out.`)
   }
-  if (keyring.serial < manifest.keyring.serial && options.acceptOlder !== true) {
+  checkGeneration(keyring, known.generation)
+  if (standing === 'older' && options.acceptOlder !== true) {
     throw new BackupError(
-      `The keyring is older (serial ${keyring.serial}) than the backup (${manifest.keyring.serial}): what was sealed since cannot be told from ` +
+      `The keyring is older (serial ${keyring.serial}) than the backup (${known.serial}): what was sealed since cannot be told from ` +
         'what was destroyed since. If there is no newer one, take it on with --keys and --accept-older.',
     )
   }
-  return copy ?? (keyring.serial < manifest.keyring.serial ? keyring : null)
+  return copy ?? (standing === 'older' ? keyring : null)
+}
+
+async function readWhole(store: KeyringStore): Promise<Keyring | null> {
+  const bytes = await store.read()
+  return bytes && decodeKeyring(bytes)
+}
+
+/** Throws `BackupError` where a rotation of the keys lies between a keyring and a backup. `null`: nobody noted which keys those of the backup are. */
+function checkGeneration({ generation, before }: Keyring, ofBackup: number | null): void {
+  if (ofBackup === null || ofBackup === generation || ofBackup === before?.generation) return
+  throw new BackupError(
+    ofBackup > generation
+      ? 'The keyring is from before a rotation of the keys, and opens nothing of what was sealed in the backup since: a newer one is needed.'
+      : 'The backup is from before a rotation of the keys, and nothing in it can be read any more: the keys of then are destroyed.',
+  )
 }
 
 /** True if the backup's key is to be written. Throws `BackupError` where there would be none, or another. */
@@ -241,6 +266,7 @@ async function finishRestoration(config: Config): Promise<Done> {
       json: { expired: swept?.events ?? 0, erased_accounts: erased, closed_accounts: closed, unreadable_messages: messages, unreadable_media: media, unknown_keys: unknown }, // prettier-ignore
       lines: [
         `Deleted what is to be forgotten: ${swept?.events ?? 0} messages that had expired, ${messages} that had been redacted or deleted, ${erased} accounts that had been erased, ${media} files; closed ${closed} accounts that had been closed.`, // prettier-ignore
+        ...(unknown > 0 ? [`${unknown} messages and files are sealed under keys that the keyring knows nothing of, from before a rotation or from after it was copied: they were left as they are.`] : []), // prettier-ignore
         'One-time keys were dropped, so that none is handed out twice: clients make new ones by themselves. Links for joining are void.',
         'Devices that were signed out and passwords that were changed after the backup are as they were before: have a look.',
       ],
@@ -253,10 +279,9 @@ async function finishRestoration(config: Config): Promise<Done> {
 /** Marks a database that was restored by other means, where nothing tells so: not even its keyring is newer than it. */
 async function markRestored(db: Database): Promise<Done> {
   const done = await whileAlone(db, 'running', async () => {
-    await transaction(db, markSetBack)
+    await patientTransaction(db, markSetBack)
     return true
   })
   if (!done) throw new BackupError('A server runs on this database: stop it first.')
   return { json: {}, lines: [] }
 }
-        ...(unknown > 0 ? [`${unknown} messages and files are sealed under keys that the keyring knows nothing of, from before a rotation or from after it was copied: they were left as they are.`] : []), // prettier-ignore

@@ -24,6 +24,7 @@ export interface Snapshot {
   readonly serverName: string
   readonly keyringId: string | null
   readonly keyringSerial: number
+  readonly keyringGeneration: number | null
   readonly logPosition: number
   readonly migrations: readonly { readonly name: string; readonly checksum: string }[]
   readonly tables: readonly CopiedTable[]
@@ -100,6 +101,7 @@ export async function openSnapshot(db: Database): Promise<Snapshot | null> {
       serverName: server.server_name,
       keyringId: server.keyring_id,
       keyringSerial: server.keyring_serial,
+      keyringGeneration: server.keyring_generation,
       logPosition: server.position,
       migrations,
       tables,
@@ -120,7 +122,8 @@ interface ServerRow {
   server_name: string
   keyring_id: string | null
   keyring_serial: number
+  keyring_generation: number | null
   position: number
 }
 
-const serverFacts = 'SELECT server_name, keyring_id, keyring_serial, position FROM server, log_head'
+const serverFacts = 'SELECT server_name, keyring_id, keyring_serial, keyring_generation, position FROM server, log_head'

@@ -3,9 +3,8 @@ import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { type CopiedTable, copyStatement, quoted, type SequencePlace } from './backup-read.ts'
-import { allowSilence } from './client.ts'
 import { strippedError } from './database-error.ts'
-import { type Database } from './database.ts'
+import { type Database, patiently, patientTransaction, type Tx } from './database.ts'
 import { type Migration, migrateWithin } from './migrate.ts'
 import { markSetBack } from './set-back.ts'
 
@@ -39,7 +38,7 @@ export interface Load {
   /** The rows of a table, as `Snapshot.copy` gave them. */
   readonly rowsOf: (table: CopiedTable) => Promise<Readable>
   /** Done last, before the commit: when it fails nothing of all this has happened. */
-  readonly beforeCommit: () => Promise<void>
+  readonly beforeCommit: (tx: Tx) => Promise<void>
 }
 
 /**
@@ -48,11 +47,7 @@ export interface Load {
  * throw.
  */
 export async function loadDatabase(db: Database, load: Load): Promise<void> {
-  const client = await db.pool.connect()
-  try {
-    allowSilence(client)
-    await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
-    await client.query('BEGIN')
+  await patientTransaction(db, async (tx, client) => {
     await dropPrepared(client)
     await migrateWithin(client, load.migrationsOfCopy)
     const foreignKeys = await withoutForeignKeys(client)
@@ -62,15 +57,11 @@ export async function loadDatabase(db: Database, load: Load): Promise<void> {
     }
     for (const statement of foreignKeys) await client.query(statement)
     await migrateWithin(client, load.migrationsSince)
-    await markSetBack(client)
-    await load.beforeCommit()
-    await client.query('COMMIT')
-    // Nothing is known yet of what the tables hold. It may fail without harm: Postgres does it by itself in a while.
-    await client.query('ANALYZE').catch(() => undefined)
-  } finally {
-    // A transaction that is open is rolled back.
-    client.release(true)
-  }
+    await markSetBack(tx)
+    await load.beforeCommit(tx)
+  })
+  // Nothing is known yet of what the tables hold. It may fail without harm: Postgres does it by itself in a while.
+  await patiently(db, client => client.query('ANALYZE')).catch(() => undefined)
 }
 
 /** Removes the empty schema that a first start, or "lethe migrate", has made. */

@@ -1,8 +1,15 @@
-import { CompiledQuery, Kysely, PostgresDialect, type IsolationLevel, type Transaction } from 'kysely'
+import {
+  AbortedTransactionError,
+  CompiledQuery,
+  Kysely,
+  PostgresDialect,
+  type IsolationLevel,
+  type Transaction,
+} from 'kysely'
 import type pg from 'pg'
 import { type Logger } from '../log.ts'
 import { LockKeeper } from './advisory-lock.ts'
-import { nameStatement, openClient, openPool, type Connection } from './client.ts'
+import { allowSilence, nameStatement, openClient, openPool, type Connection } from './client.ts'
 import { DatabaseError, strippedError } from './database-error.ts'
 import { Lineage } from './lineage.ts'
 import { type Tables } from './tables.ts'
@@ -99,6 +106,53 @@ export async function transaction<T>(
       retriesLeft -= 1
     }
   }
+}
+
+/** Lends a connection without limits of time, which is closed afterwards. Throws `DatabaseError` and what `work` throws. */
+export async function patiently<T>(
+  { pool }: Pick<Database, 'pool'>,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect()
+  try {
+    allowSilence(client)
+    await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
+    return await work(client)
+  } finally {
+    // Closing the session drops its settings, and rolls back a transaction that is open.
+    client.release(true)
+  }
+}
+
+/**
+ * Runs `work`, once, in a transaction that may take as long as it takes. `client` is its connection, for what Kysely cannot send.
+ * Throws `DatabaseError` and what `work` throws.
+ */
+export function patientTransaction<T>(
+  db: Pick<Database, 'pool'>,
+  work: (tx: Tx, client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  return patiently(db, async client => {
+    const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: lending(client) }) })
+    try {
+      return await kysely.transaction().execute(tx => work(tx, client))
+    } catch (error) {
+      // Whatever the connection itself throws is stripped already.
+      throw error instanceof AbortedTransactionError ? strippedError(error) : error
+    }
+  })
+}
+
+/** A pool of one connection, which takes it back without ending it. */
+function lending(client: pg.PoolClient) {
+  const lent = new Proxy(client, {
+    get(target, name) {
+      if (name === 'release') return () => undefined
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+  return { connect: () => Promise.resolve(lent), end: () => Promise.resolve(), options: {} }
 }
 
 /** A statement that is compiled once and prepared once per connection. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { forms, sealBytes, sealLayout } from '../privacy/seal.ts'
 import { lockKeys } from './advisory-lock.ts'
-import { type Reader, type Tx } from './database.ts'
+import { type Database, type Reader, type Tx } from './database.ts'
 
 /** What a database knows of the keyring that opens it. */
 export interface KeyringRow {
@@ -11,6 +11,10 @@ export interface KeyringRow {
   readonly serial: number
   /** Chunks below this one may have been used. */
   readonly nextChunk: number
+  /** Its generation then; `null` where no version noted it that knew of it. */
+  readonly generation: number | null
+  /** The checksum of what somebody has begun to write as the keyring; `null` when that has come to its end. */
+  readonly intent: Buffer | null
 }
 
 /** Waits until no other process changes the keyring, for as long as the transaction lasts. */
@@ -22,17 +26,34 @@ export async function lockKeyring(tx: Tx): Promise<KeyringRow> {
 export async function keyringRow(reader: Reader): Promise<KeyringRow> {
   const row = await reader
     .selectFrom('server')
-    .select(['keyring_id', 'keyring_serial', 'next_chunk'])
+    .select(['keyring_id', 'keyring_serial', 'next_chunk', 'keyring_generation', 'keyring_intent'])
     .executeTakeFirstOrThrow()
-  return { keyringId: row.keyring_id, serial: row.keyring_serial, nextChunk: row.next_chunk }
+  return {
+    keyringId: row.keyring_id,
+    serial: row.keyring_serial,
+    nextChunk: row.next_chunk,
+    generation: row.keyring_generation,
+    intent: row.keyring_intent,
+  }
 }
 
-/** Notes the keyring that belongs to the database, and how far its chunks are handed out. */
-export async function noteKeyring(tx: Tx, row: KeyringRow): Promise<void> {
+/** Notes the keyring that belongs to the database, and how far its chunks are handed out. Nothing is begun any more then. */
+export async function noteKeyring(tx: Tx, row: Omit<KeyringRow, 'intent'>): Promise<void> {
   await tx
     .updateTable('server')
-    .set({ keyring_id: row.keyringId, keyring_serial: row.serial, next_chunk: row.nextChunk })
+    .set({
+      keyring_id: row.keyringId,
+      keyring_serial: row.serial,
+      next_chunk: row.nextChunk,
+      keyring_generation: row.generation,
+      keyring_intent: null,
+    })
     .execute()
+}
+
+/** Notes at once, outside of the caller's transaction, what the keyring is about to be written as. Whoever calls it holds the lock of the keyring. */
+export async function noteIntent({ kysely }: Pick<Database, 'kysely'>, checksum: Buffer): Promise<void> {
+  await kysely.updateTable('server').set({ keyring_intent: checksum }).execute()
 }
 
 /** Lets no user number up to this one be handed out again: its key has been destroyed. */

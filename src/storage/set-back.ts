@@ -20,17 +20,9 @@ const usedUp = [
   'UPDATE server SET is_set_back = true',
 ] as const
 
-/** A connection in a transaction. */
-interface Connected {
-  query(text: string): Promise<unknown>
-}
-
-/** Takes out of a database that was set back what must not be used twice, and notes that more has to go. */
-export async function markSetBack(within: Tx | Connected): Promise<void> {
-  for (const statement of usedUp) {
-    if ('query' in within) await within.query(statement)
-    else await sql.raw(statement).execute(within)
-  }
+/** Takes out of a database that was set back what must not be used twice, and notes that more has to go. It may take long: see `patientTransaction`. */
+export async function markSetBack(tx: Tx): Promise<void> {
+  for (const statement of usedUp) await sql.raw(statement).execute(tx)
 }
 
 /** True if the database was set back, and what has been forgotten since has not gone yet. */

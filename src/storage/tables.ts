@@ -10,6 +10,8 @@ export interface Tables {
     keyring_serial: Generated<number>
     next_chunk: Generated<number>
     is_set_back: Generated<boolean>
+    keyring_intent: Buffer | null
+    keyring_generation: number | null
   }
   doctor_probes: {
     secret_hash: Buffer

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { localAccount } from '../../src/admin/local-account.ts'
 import { deactivate } from '../../src/privacy/deactivate.ts'
@@ -9,42 +8,25 @@ import { eraseAll } from '../../src/privacy/eraser.ts'
 import { sealOf } from '../../src/privacy/seal.ts'
 import { type UserId } from '../../src/protocol/identifiers.ts'
 import { sweep } from '../../src/retention/sweeper.ts'
-import { testDatabase, type TestDatabase } from '../harness/database.ts'
 import { Caller, path, type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { lethe, writeSettings } from './lethe.ts'
+import { type Place, Places } from './places.ts'
 
 const patienceMs = 180_000
 
-interface Place {
-  readonly database: TestDatabase
-  readonly dataDir: string
-}
-
-const places: Place[] = []
+const places = new Places()
 let server: TestServer
 let origin: Place
 
 beforeEach(async () => {
-  origin = await newPlace()
+  origin = await places.add()
   server = await startTestServer({ on: origin, loops: [], clock: 'system' })
 })
 afterEach(async () => {
   await server.close()
-  for (const { database, dataDir } of places.splice(0)) {
-    await database.drop()
-    await rm(dataDir, { recursive: true, force: true })
-  }
+  await places.remove()
 })
-
-async function newPlace(options: { readonly empty?: boolean } = {}): Promise<Place> {
-  const place = {
-    database: await testDatabase(options),
-    dataDir: await mkdtemp(join(tmpdir(), 'lethe-test-accounts-')),
-  }
-  places.push(place)
-  return place
-}
 
 const account = ({ userId }: Person) => localAccount(server.ctx, userId as UserId)
 const close = async (person: Person) => deactivate(server.ctx, await account(person), false)
@@ -81,7 +63,7 @@ const backUp = async (): Promise<string> => {
 
 /** Restores elsewhere, with the keyring as it is; returns the place and what the command said. */
 const restore = async (backup: string) => {
-  const place = await newPlace({ empty: true })
+  const place = await places.add({ empty: true })
   await cp(join(origin.dataDir, 'keyring'), join(place.dataDir, 'keyring'), { recursive: true })
   const { code, json, err } = await lethe(await writeSettings(place.dataDir, place.database.url), ['restore', backup])
   expect([code, err]).toEqual([0, ''])

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { downloadAs, uploadAs } from '../api/media-server.ts'
@@ -104,6 +104,30 @@ describe('lethe keys', () => {
     expect(await bob.event(fleeting, sent)).toMatchObject({ content: { body: 'words for ten years' } })
     expect((await readFile(server.config.sealing.keyring.path)).length).toBeLessThan(600_000)
   }, 60_000)
+
+  it('puts no copy in the place of a keyring that is newer, or another server’s', async () => {
+    const place = server.config.sealing.keyring.path
+    const copy = join(server.config.dataDir, 'backup')
+    await lethe(['keys', 'backup', copy])
+    await server.ctx.keyring.destroy(nothing)
+    // To a database that was set back the copy is as good as the keyring; and that knows of more that was destroyed.
+    await server.ctx.db.pool.query('UPDATE server SET keyring_serial = 0')
+    const other = await startTestServer({ loops: [] })
+    const foreign = await readFile(other.config.sealing.keyring.path)
+    await other.close()
+    await server.close()
+    const newest = await readFile(place)
+    for (const [bytes, words] of [
+      [newest, /is newer than the copy of it/],
+      [foreign, /keyring of another database.*move it away/],
+    ] as const) {
+      await writeFile(place, bytes)
+      expect(await lethe(['keys', 'restore', copy])).toMatchObject({ exit: 1, shown: expect.stringMatching(words) })
+      expect((await readFile(place)).equals(bytes)).toBe(true)
+    }
+    await rm(place)
+    expect(await lethe(['keys', 'restore', copy])).toMatchObject({ exit: 0 })
+  })
 
   it('takes on no copy from before a rotation, even one that was broken off', async () => {
     const copy = join(server.config.dataDir, 'backup')

@@ -15,8 +15,13 @@ const manifestSchema = z.object({
   server_name: z.string(),
   created_ts: z.number(),
   log_position: z.number(),
-  /** Which keyring opens what is sealed, and how often that had been written. */
-  keyring: z.object({ id: z.string().nullable(), serial: z.number() }),
+  /** Which keyring opens what is sealed, and how often that had been written and its keys rotated. */
+  keyring: z.object({
+    id: z.string().nullable(),
+    serial: z.number(),
+    /** Older versions did not know it. */
+    generation: z.number().nullable().default(null),
+  }),
   migrations: z.array(z.object({ name: z.string(), checksum: sha256 })),
   tables: z.array(
     z.object({ name: identifier, columns: z.array(identifier), rows: z.number(), bytes: z.number(), sha256 }),

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { systemClock } from '../../clock.ts'
 import { type Config } from '../../config.ts'
 import { codeOf } from '../../errors.ts'
-import { decodeKeyring, KeyringError } from '../../privacy/keyring/keyring.ts'
+import { decodeKeyring, KeyringError, standingOf } from '../../privacy/keyring/keyring.ts'
 import { keyringStoreOf } from '../../privacy/keyring/open-store.ts'
 import { systemRandom } from '../../random.ts'
 import { loadSigningKey, SigningKeyError, signingKeyPath } from '../../signing-key.ts'
@@ -122,10 +122,9 @@ export async function lookAtKeyring(config: Config, db: Database): Promise<Findi
       return [...findings, good('keyring', 'The first start will make the keyring.')]
     }
     const keyring = decodeKeyring(bytes)
-    if (keyring.serverName !== config.serverName || (row.keyringId !== null && keyring.id !== row.keyringId)) {
-      return [...findings, bad('keyring', 'keyringOther', path)]
-    }
-    if (keyring.serial < row.serial) return [...findings, bad('keyring', 'keyringOlder', path)]
+    const standing = standingOf(keyring, { serverName: config.serverName, ...row })
+    if (standing === 'foreign') return [...findings, bad('keyring', 'keyringOther', path)]
+    if (standing === 'older') return [...findings, bad('keyring', 'keyringOlder', path)]
     return [...findings, good('keyring', `The keyring is there, and the newest (serial ${keyring.serial}).`)]
   } catch (error) {
     if (error instanceof KeyringError) return [...findings, bad('keyring', 'keyringBad', error.message)]

@@ -28,6 +28,10 @@ export const serverTables: Inventory<ServerTable> = {
       is_set_back: plain(
         'That a backup was put in place of the database, and what has been forgotten since must go again.',
       ),
+      keyring_intent: plain(
+        'A checksum of what the keyring is just being written as, so that a crash then is known for one.',
+      ),
+      keyring_generation: plain('How often its keys were rotated.'),
     },
   },
   dead_seals: {

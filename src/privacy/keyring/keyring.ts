@@ -138,6 +138,34 @@ function* coverOf(nodes: Buffer): Generator<CoverNode> {
   }
 }
 
+/** Tells a keyring, as it was encoded, from all others. */
+export function checksumOf(encoded: Buffer): Buffer {
+  return encoded.subarray(-32)
+}
+
+/** Whose a keyring is to be, and how new. */
+export interface KnownKeyring {
+  readonly serverName: string
+  /** `null` where any keyring of the server's will do. */
+  readonly keyringId: string | null
+  readonly serial: number
+  /** See `KeyringRow`. */
+  readonly intent: Buffer | null
+}
+
+/**
+ * How a keyring stands to what is known of it: `newer` tells of a database that was set back to a copy of itself, for nobody has
+ * said that this keyring was about to be written.
+ */
+export function standingOf(keyring: Keyring, known: KnownKeyring): 'foreign' | 'older' | 'current' | 'newer' {
+  if (keyring.serverName !== known.serverName) return 'foreign'
+  if (known.keyringId === null) return 'current'
+  if (keyring.id !== known.keyringId) return 'foreign'
+  if (keyring.serial < known.serial) return 'older'
+  if (keyring.serial === known.serial) return 'current'
+  return known.intent?.equals(checksumOf(encodeKeyring(keyring))) === true ? 'current' : 'newer'
+}
+
 function sha256(bytes: Buffer): Buffer {
   return createHash('sha256').update(bytes).digest()
 }

@@ -1,13 +1,14 @@
 import { unavailable } from '../../errors.ts'
 import { describeError, type Logger } from '../../log.ts'
 import { type Random } from '../../random.ts'
-import { type Database, transaction, type Tx } from '../../storage/database.ts'
-import { lockKeyring, noteKeyring, skipUserNumbers } from '../../storage/keyring-row.ts'
+import { type Database, patientTransaction, transaction, type Tx } from '../../storage/database.ts'
+import { lockKeyring, noteKeyring } from '../../storage/keyring-row.ts'
 import { markSetBack } from '../../storage/set-back.ts'
 import {
-  decodeKeyring, type Destruction, encodeKeyring, type Keyring, KeyringError, type LivingKeys, newKeyring, rotated,
+  decodeKeyring, type Destruction, type Keyring, KeyringError, type LivingKeys, newKeyring, rotated, standingOf,
   withoutBefore, withoutKeys,
 } from './keyring.ts' // prettier-ignore
+import { putKeyring } from './put-keyring.ts'
 import { type KeyringStore } from './store.ts'
 
 /** How many chunks a process takes at a time: enough for a million values. */
@@ -45,22 +46,19 @@ export interface KeyringOptions {
  * would seal or destroy could not be made good.
  */
 export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring> {
-  const { db, store, logger, random } = options
+  const { store, logger, random } = options
   let keyring: Keyring
   let block = { next: 0, end: 0 }
   let refilling: Promise<void> | null = null
 
-  /** Reads, changes and writes the keyring while no other process does. */
-  const change = async (work: (current: Keyring) => Keyring): Promise<Keyring> =>
-    transaction(db, async tx => {
-      const next = work(await current(tx, options))
-      const written = { ...next, serial: next.serial + 1 }
-      // The database may never be ahead of the keyring: what it then refers to could not be opened.
-      await store.write(encodeKeyring(written))
-      await noteKeyring(tx, { keyringId: written.id, serial: written.serial, nextChunk: written.nextChunk })
-      if (written.lastErased > 0) await skipUserNumbers(tx, written.lastErased)
-      return written
-    })
+  /** Reads, changes and writes the keyring while no other process does, one change after the other. */
+  let last: Promise<unknown> = Promise.resolve()
+  const change = (work: (current: Keyring) => Keyring): Promise<Keyring> => {
+    // Each takes two connections of the pool: many at a time could wait for each other's second.
+    const mine = last.then(() => changeKeyring(options, work))
+    last = mine.catch(() => undefined)
+    return mine
+  }
 
   const refill = async () => {
     keyring = await change(current => ({ ...current, nextChunk: current.nextChunk + blockSize }))
@@ -103,33 +101,70 @@ export async function openKeyring(options: KeyringOptions): Promise<OpenKeyring>
   }
 }
 
+/** How often a change begins anew because the database was set back. */
+const changeAttempts = 3
+
+async function changeKeyring(options: KeyringOptions, work: (current: Keyring) => Keyring): Promise<Keyring> {
+  const { db, store } = options
+  for (let attempts = changeAttempts; attempts > 0; attempts--) {
+    const written = await transaction(db, async tx => {
+      const { keyring, isNewer } = await current(tx, options)
+      if (isNewer) return null
+      const next = work(keyring)
+      const changed = { ...next, serial: next.serial + 1 }
+      await putKeyring(tx, changed, { store, db })
+      return changed
+    })
+    if (written) return written
+    await noteSetBack(options)
+  }
+  throw new KeyringError('The database is set back again and again while the keyring is being changed.')
+}
+
+/** Deals with a keyring that was written without the database: that was set back to a copy of itself. Takes as long as it takes. */
+async function noteSetBack(options: KeyringOptions): Promise<void> {
+  await patientTransaction(options.db, async tx => {
+    const { keyring, isNewer } = await current(tx, options)
+    // Another process has seen to it meanwhile.
+    if (!isNewer) return
+    await markSetBack(tx)
+    const { id, serial, nextChunk, generation } = keyring
+    await noteKeyring(tx, { keyringId: id, serial, nextChunk, generation })
+  })
+}
+
+interface Current {
+  readonly keyring: Keyring
+  /** True if the database has been set back. */
+  readonly isNewer: boolean
+}
+
 /** The keyring as it is kept, checked against what the database knows of it. */
-async function current(tx: Tx, { store, serverName, random }: KeyringOptions): Promise<Keyring> {
+async function current(tx: Tx, { store, serverName, random }: KeyringOptions): Promise<Current> {
   const row = await lockKeyring(tx)
   const bytes = await store.read()
   if (bytes === null) {
-    if (row.keyringId === null) return newKeyring(serverName, random)
+    if (row.keyringId === null) return { keyring: newKeyring(serverName, random), isNewer: false }
     throw new KeyringError(
       `${store.place} is missing, and nothing in the database can be read without it. Put it back, or restore a backup ` +
         'of it with "lethe keys restore".',
     )
   }
   const keyring = decode(bytes, store)
-  if (keyring.serverName !== serverName || (row.keyringId !== null && keyring.id !== row.keyringId)) {
+  const standing = standingOf(keyring, { serverName, ...row })
+  if (standing === 'foreign') {
     throw new KeyringError(
       `${store.place} is the keyring of another database (of "${keyring.serverName}"): this one cannot be read with it.`,
     )
   }
-  if (keyring.serial < row.serial) {
+  if (standing === 'older') {
     throw new KeyringError(
       `${store.place} is an older copy of the keyring than this database has seen: keys that were destroyed are back in ` +
         'it. Put the newest copy back; if there is none, take this one on with "lethe keys restore".',
     )
   }
-  // It was written without the database: that was set back to a copy of itself, or a process died at that very moment. Nobody
-  // can tell which, and only the first does harm when nothing is done.
-  if (row.keyringId !== null && keyring.serial > row.serial) await markSetBack(tx)
-  return { ...keyring, nextChunk: Math.max(keyring.nextChunk, row.nextChunk) }
+  const nextChunk = Math.max(keyring.nextChunk, row.nextChunk)
+  return { keyring: { ...keyring, nextChunk }, isNewer: standing === 'newer' }
 }
 
 function decode(bytes: Buffer, store: KeyringStore): Keyring {
