@@ -43,7 +43,13 @@ export async function invite(
 export async function refuseUninvitable(ctx: Context, target: UserId): Promise<void> {
   if (!isLocal(ctx, target)) throw forbidden('This server does not invite users of other servers')
   const userNumber = await ctx.numbers.knownUser(target)
-  if (userNumber === null) return
+  if (userNumber !== null && (await blocksInvitations(ctx, userNumber))) {
+    throw new MatrixError('M_INVITE_BLOCKED', 'That user does not accept invitations')
+  }
+}
+
+/** True for a user of this server who takes no invitations. https://spec.matrix.org/v1.19/client-server-api/#invite-permission */
+export async function blocksInvitations(ctx: Context, userNumber: number): Promise<boolean> {
   const config = await accountDataOf(
     ctx.db.kysely,
     ctx.numbers.sealer,
@@ -51,10 +57,8 @@ export async function refuseUninvitable(ctx: Context, target: UserId): Promise<v
     globalRoomNumber,
     'm.invite_permission_config',
   )
-  if (config === null) return
+  if (config === null) return false
   // The column holds JSON text that this server wrote.
   const content = JSON.parse(config) as JsonValue
-  if (isJsonObject(content) && content['default_action'] === 'block') {
-    throw new MatrixError('M_INVITE_BLOCKED', 'That user does not accept invitations')
-  }
+  return isJsonObject(content) && content['default_action'] === 'block'
 }

@@ -10,6 +10,7 @@ import { type Announcement } from '../storage/log-changes.ts'
 import { type StoredEvent } from '../storage/log-entries.ts'
 import { receiptPosition } from '../storage/receipts.ts'
 import { type RoomHead, roomHead } from './head.ts'
+import { Turns } from './turns.ts'
 import { visibleEvents } from './visibility.ts'
 
 /** `m.fully_read` is no receipt, but is sent as one. */
@@ -174,20 +175,5 @@ async function announcementOf(
   }
 }
 
-/** Lets work under one key happen one after another, so that of two marks at once the farther one stays. */
-class Turns {
-  readonly #last = new Map<string, Promise<unknown>>()
-
-  async take<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(key)
-    const mine = before ? before.then(work, work) : work()
-    this.#last.set(key, mine)
-    try {
-      return await mine
-    } finally {
-      if (this.#last.get(key) === mine) this.#last.delete(key)
-    }
-  }
-}
-
+/** Of two marks at once the farther one stays. */
 const turns = perServer(() => new Turns())

@@ -1,8 +1,8 @@
-import { type Context } from '../context.ts'
+import { type Context, perServer } from '../context.ts'
 import { invalidParam, MatrixError, unavailable } from '../errors.ts'
 import { type EventId, parseEventId, type RoomId } from '../protocol/identifiers.ts'
 import { type JsonObject } from '../protocol/json.ts'
-import { relationOf } from '../protocol/relations.ts'
+import { type Relation, relationOf } from '../protocol/relations.ts'
 import { hasAnnotated } from '../storage/annotations.ts'
 import { eventsById } from '../storage/events.ts'
 import { type Actor, refuseSuspended } from './actor.ts'
@@ -11,6 +11,7 @@ import { type Draft } from './append.ts'
 import { refusePlaintext } from './plaintext.ts'
 import { redact } from './redact.ts'
 import { once } from './transaction-id.ts'
+import { Turns } from './turns.ts'
 
 export interface Message {
   readonly type: string
@@ -30,16 +31,25 @@ export function send(ctx: Context, actor: Actor, roomId: RoomId, message: Messag
   if (type === 'm.room.redaction') return sendRedaction(ctx, actor, roomId, message)
   return once(ctx, actor, ['send', roomId, type], message.transactionId, async transaction => {
     refuseSuspended(actor)
-    if (content['m.relates_to'] !== undefined) await checkRelation(ctx, actor, roomId, type, content)
-    return appendEvent(ctx, actor, roomId, {
-      sender: actor.userId,
-      type,
-      content,
-      transaction,
-      ...(originServerTs === undefined ? {} : { originServerTs }),
-    })
+    const relation = relationOf(content)
+    const sendIt = async () => {
+      if (relation) await checkRelation(ctx, actor, roomId, type, relation)
+      return appendEvent(ctx, actor, roomId, {
+        sender: actor.userId,
+        type,
+        content,
+        transaction,
+        ...(originServerTs === undefined ? {} : { originServerTs }),
+      })
+    }
+    if (relation?.relType !== 'm.annotation') return sendIt()
+    const sameAnnotation = JSON.stringify([actor.userId, relation.eventId, type, relation.key])
+    return annotating(ctx).take(sameAnnotation, sendIt)
   })
 }
+
+/** Somebody who presses a button twice sends the same annotation twice at once: the second must find the first. */
+const annotating = perServer(() => new Turns())
 
 /** Appends one message event of a member's and returns its ID. */
 export async function appendEvent(ctx: Context, actor: Actor, roomId: RoomId, draft: Draft): Promise<EventId> {
@@ -70,8 +80,8 @@ function sendRedaction(ctx: Context, actor: Actor, roomId: RoomId, message: Mess
 }
 
 /**
- * Throws if the event may not be related to its parent: M_INVALID_PARAM where that is of another room or a thread would
- * grow out of a related event, M_DUPLICATE_ANNOTATION. A parent that is not known may yet arrive.
+ * Throws if the event may not be related to its parent: M_INVALID_PARAM where that is of another room, M_UNKNOWN where a
+ * thread would grow out of a related event, M_DUPLICATE_ANNOTATION. A parent that is not known may yet arrive.
  * https://spec.matrix.org/v1.19/client-server-api/#forming-relationships-between-events
  */
 async function checkRelation(
@@ -79,19 +89,17 @@ async function checkRelation(
   actor: Actor,
   roomId: RoomId,
   type: string,
-  content: JsonObject,
+  { eventId: parentId, relType, key }: Relation,
 ): Promise<void> {
-  const relation = relationOf(content)
-  if (!relation) return
   // Before anything is said of the parent.
   await headForMember(ctx, actor, roomId)
-  const { eventId: parentId, relType, key } = relation
   const reader = ctx.db.kysely
   const [parent] = await eventsById(reader, ctx.numbers, [parentId])
   if (parent && parent.event.roomId !== roomId)
     throw invalidParam('An event can be related only to one of its own room')
   if (parent && relType === 'm.thread' && relationOf(parent.event.content)) {
-    throw invalidParam('A thread cannot start from an event that is related to another one')
+    // "A specific error code is not currently available for this case: servers should use `M_UNKNOWN`".
+    throw new MatrixError('M_UNKNOWN', 'A thread cannot start from an event that is related to another one')
   }
   if (relType !== 'm.annotation') return
   if (await hasAnnotated(reader, ctx.numbers, { parentId, senderNumber: actor.userNumber, type, key })) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { type JsonObject } from '../../src/protocol/json.ts'
 import { answerOf } from '../harness/refusal.ts'
-import { at, path, type Person, register, text } from '../harness/people.ts'
+import { at, path, type Person, type Query, register, text } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 
 let server: TestServer
@@ -210,6 +210,19 @@ describe('inviting', () => {
     ).toEqual(blocked)
     await dora.put(rule, {})
     expect(await answerOf(alice, 'POST', path`/rooms/${room}/invite`, { user_id: dora.userId })).toEqual([200, null])
+  })
+
+  it('is kept from those who block invitations, until they do not', async () => {
+    const erin = await register(server)
+    const rule = path`/user/${erin.userId}/account_data/${'m.invite_permission_config'}`
+    await alice.invite(room, erin.userId)
+    const invitation = async (query: Query = {}) => at(await erin.sync(query), 'rooms', 'invite', room)
+    expect(await invitation()).toBeDefined()
+    await erin.put(rule, { default_action: 'block' })
+    expect(await invitation()).toBeUndefined()
+    expect(await invitation({ full_state: true })).toBeUndefined()
+    await erin.put(rule, {})
+    expect(await invitation()).toBeDefined()
   })
 
   it('by an address is not on offer', async () => {

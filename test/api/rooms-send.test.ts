@@ -147,6 +147,14 @@ describe('relations', () => {
     expect(await react(alice, parent, '👍')).toEqual([200, null])
   })
 
+  it('take one of two annotations that are the same and come at once', async () => {
+    const parent = await alice.send(room, 'hello')
+    const answers = await Promise.all(['👍', '👍', '👎', '👍'].map(key => react(alice, parent, key)))
+    const refused = [400, 'M_DUPLICATE_ANNOTATION']
+    expect(answers.toSorted()).toEqual([[200, null], [200, null], refused, refused])
+    expect(answers[2]).toEqual([200, null])
+  })
+
   it('stay within a room', async () => {
     const elsewhere = await alice.send(await alice.createRoom(), 'hello')
     expect(await react(alice, elsewhere, '👍')).toEqual([400, 'M_INVALID_PARAM'])
@@ -159,7 +167,7 @@ describe('relations', () => {
     const reply = await alice.send(room, inThread(root))
     expect(await answerOf(alice, 'PUT', path`/rooms/${room}/send/m.room.message/nested`, inThread(reply))).toEqual([
       400,
-      'M_INVALID_PARAM',
+      'M_UNKNOWN',
     ])
   })
 })

@@ -1,5 +1,6 @@
 import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
+import { blocksInvitations } from '../../rooms/invite.ts'
 import { eventsByNumber } from '../../storage/events.ts'
 import { membershipsOf } from '../../storage/memberships.ts'
 import { strippedStatesOf } from '../../storage/sync-rooms.ts'
@@ -14,13 +15,16 @@ export interface InvitationTexts {
 
 /**
  * The rooms that the user was invited to or knocked at in the span, with what they may know of them. "Servers must not send
- * room invites from ignored users to clients." https://spec.matrix.org/v1.19/client-server-api/#stripped-state
+ * room invites from ignored users to clients"; none at all are sent to those who block them. https://spec.matrix.org/v1.19/client-server-api/#stripped-state
  */
 export async function invitationTexts(sync: Sync, stays: readonly Stay[]): Promise<InvitationTexts> {
   const { request, source } = sync
   const { filter, caller } = request
   const pending = stays.filter(stay => stay.membership === 'invite' || stay.membership === 'knock')
-  const wanted = pending.filter(stay => includesRoom(filter.room, stay.roomId))
+  const included = pending.filter(stay => includesRoom(filter.room, stay.roomId))
+  const hasInvitation = included.some(stay => stay.membership === 'invite')
+  const isBlocking = hasInvitation && (await blocksInvitations(sync.ctx, caller.userNumber))
+  const wanted = isBlocking ? included.filter(stay => stay.membership !== 'invite') : included
   if (wanted.length === 0) return { invite: new Map(), knock: new Map() }
   const stripped = await strippedStatesOf(source.reader, sync.ctx.numbers.sealer, caller.userNumber, wanted.map(stay => stay.roomNumber)) // prettier-ignore
   const senders = sync.ignored.size === 0 ? null : await inviters(sync)

@@ -1,5 +1,6 @@
 import { eventId, limit, longString, optional, roomId } from '../../../http/decoders.ts'
 import { endpoint } from '../../../http/endpoint.ts'
+import { matchesEvent } from '../../../protocol/filters.ts'
 import { eventAccess, shownEvents, stateAfter, visibleEvent, walk } from '../../../rooms/history.ts'
 import { readEventFilter } from '../../../rooms/member-events.ts'
 import { timelineToken } from '../../../sync/token.ts'
@@ -40,7 +41,9 @@ export const context = endpoint({
     const senders = new Set(around.map(({ event }) => event.sender))
     const state = (await stateAfter(ctx, newest)).filter(
       // Every event of the state has a state key; that of a member event is the member.
-      ({ event }) => !filter?.lazyLoadMembers || event.type !== 'm.room.member' || [...senders].some(sender => sender === event.stateKey), // prettier-ignore
+      ({ event }) =>
+        (!filter || matchesEvent(filter, event)) &&
+        (!filter?.lazyLoadMembers || event.type !== 'm.room.member' || [...senders].some(sender => sender === event.stateKey)), // prettier-ignore
     )
     const show = (events: typeof around) => shownEvents(ctx, caller, access.head, events)
     const [shownTarget, eventsBefore, eventsAfter, shownState] = await Promise.all([
