@@ -8,7 +8,8 @@ import { parseJson } from '../protocol/json-reader.ts'
 import { type Tx } from '../storage/database.ts'
 import { deviceKeysOf, lockDevice, storeDeviceKeys } from '../storage/device-keys.ts'
 import {
-  countOneTimeKeys, insertOneTimeKeys, type NamedKey, oneTimeKeysNamed, storeFallbackKeys, unusedFallbackAlgorithms,
+  countOneTimeKeys, insertOneTimeKeys, type NamedKey, oneTimeKeysNamed, storeFallbackKeys, unclaimedAmong,
+  unusedFallbackAlgorithms,
 } from '../storage/one-time-keys.ts' // prettier-ignore
 import { type Reader } from '../storage/database.ts'
 import {
@@ -29,8 +30,8 @@ export interface KeyUpload {
 }
 
 /**
- * Publishes keys of the caller's own device: all of them or none. A one-time key that is there already is fine, another key
- * under its name is refused; a fallback key replaces the one before. Everybody who shares a room with the user hears of new
+ * Publishes keys of the caller's own device: all of them or none. A one-time key that is there already is fine, and so is one
+ * that was handed out, which does not come back; another key under its name is refused; a fallback key replaces the one before. Everybody who shares a room with the user hears of new
  * identity keys. Returns how many unclaimed one-time keys the device has then, by algorithm.
  *
  * A signature of the device must be right where there is one, and one-time keys of a signed kind must have it. Device keys
@@ -164,7 +165,8 @@ async function addOneTimeKeys(
     if (before === undefined) added.push(key)
     else if (!isSameOneTimeKey(before, key.key)) throw invalidParam('A one-time key of that name exists already')
   }
-  await insertOneTimeKeys(tx, userNumber, deviceId, added)
+  // A key that somebody has got is not put back by the upload that brought it and is repeated.
+  await insertOneTimeKeys(tx, userNumber, deviceId, await unclaimedAmong(tx, userNumber, deviceId, added))
 }
 
 /** Signatures may differ: a client may sign the same key again. */

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { type DeviceId } from '../protocol/identifiers.ts'
-import { type JsonValue } from '../protocol/json.ts'
+import { isJsonObject, type JsonValue } from '../protocol/json.ts'
 import { parseJson } from '../protocol/json-reader.ts'
 import { type Reader, statement, type Tx } from './database.ts'
+import { rememberedAmong, rememberRequests, requestHash } from './transactions.ts'
 
 /** A one-time or fallback key. What other places call its key ID is `<algorithm>:<keyId>`. */
 export interface NamedKey {
@@ -44,6 +45,29 @@ export async function insertOneTimeKeys(
     FROM unnest(${keys.map(key => key.algorithm)}::text[], ${keys.map(key => key.keyId)}::text[],
       ${keys.map(key => key.key)}::text[]) WITH ORDINALITY AS new (algorithm, key_id, key, place)
     ORDER BY place`.execute(tx)
+}
+
+/**
+ * Those of the keys that were not handed out lately. A client that had no answer to its upload uploads the same again, and
+ * meanwhile somebody may have got one of the keys. Ask after `oneTimeKeysNamed`: between the two a key can only be handed out.
+ */
+export async function unclaimedAmong(
+  tx: Tx,
+  userNumber: number,
+  deviceId: DeviceId,
+  keys: readonly NamedKey[],
+): Promise<NamedKey[]> {
+  const claimed = await rememberedAmong(tx, keys.map(key => claimHash(userNumber, deviceId, key))) // prettier-ignore
+  return claimed.size === 0
+    ? [...keys]
+    : keys.filter(key => !claimed.has(claimHash(userNumber, deviceId, key).toString('hex')))
+}
+
+/** Under what it is remembered that a key was handed out: its name and the key itself, whatever the signatures. */
+function claimHash(userNumber: number, deviceId: string, { algorithm, keyId, key }: NamedKey): Buffer {
+  const parsed = parseJson(key)
+  const value = parsed.ok && isJsonObject(parsed.value) ? JSON.stringify(parsed.value['key']) : key
+  return requestHash(['one_time_key', String(userNumber), deviceId, algorithm, keyId, value])
 }
 
 /** Sets the fallback keys of their algorithms. One that replaces another is unused; the same one again changes nothing. */
@@ -119,7 +143,8 @@ interface ClaimRow {
 /**
  * Takes the oldest one-time key for each claim; claims that find none get the fallback key, which counts as used from now
  * on. Claims that find neither are left out. A one-time key is gone when the transaction commits, so it may be told to
- * nobody before: of two claimers at once each gets another key, and neither waits.
+ * nobody before: of two claimers at once each gets another key, and neither waits. That it was given out is remembered for as
+ * long as its upload may be repeated.
  */
 export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<ClaimedKey[]> {
   if (claims.length === 0) return []
@@ -136,6 +161,10 @@ export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Cl
       AND one_time_keys.algorithm = picked.algorithm AND one_time_keys.key_id = picked.key_id
     RETURNING one_time_keys.user_number, one_time_keys.device_id, one_time_keys.algorithm, one_time_keys.key_id,
       one_time_keys.key`.execute(tx)
+  await rememberRequests(
+    tx,
+    oneTime.rows.map(row => claimHash(row.user_number, row.device_id, { algorithm: row.algorithm, keyId: row.key_id, key: row.key })), // prettier-ignore
+  )
   const name = (userNumber: number, deviceId: string, algorithm: string) => JSON.stringify([userNumber, deviceId, algorithm]) // prettier-ignore
   const found = new Set(oneTime.rows.map(row => name(row.user_number, row.device_id, row.algorithm)))
   const left = claims.filter(claim => !found.has(name(claim.userNumber, claim.deviceId, claim.algorithm)))

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Tx } from './database.ts'
+import { type Reader, statement, type Tx } from './database.ts'
 
 /**
  * The 16 bytes under which the answer to a request is found again. The parts are what makes two requests the same one:
@@ -22,4 +22,25 @@ export async function rememberRequest(tx: Tx, hash: Buffer): Promise<boolean> {
     .returning('request_hash')
     .executeTakeFirst()
   return row !== undefined
+}
+
+/** The same for many at once, none of which is waited for. */
+export async function rememberRequests(tx: Tx, hashes: readonly Buffer[]): Promise<void> {
+  if (hashes.length === 0) return
+  await tx
+    .insertInto('transactions')
+    .values(hashes.map(hash => ({ request_hash: hash, event_number: null, device_id: null, transaction_id: '' })))
+    .onConflict(conflict => conflict.doNothing())
+    .execute()
+}
+
+const remembered = statement<[readonly Buffer[]], { request_hash: Buffer }>(
+  'transactions_remembered',
+  'SELECT request_hash FROM transactions WHERE request_hash = ANY($1)',
+)
+
+/** Those of the hashes that are remembered, as hex. */
+export async function rememberedAmong(reader: Reader, hashes: readonly Buffer[]): Promise<ReadonlySet<string>> {
+  if (hashes.length === 0) return new Set()
+  return new Set((await remembered.run(reader, [hashes])).map(row => row.request_hash.toString('hex')))
 }

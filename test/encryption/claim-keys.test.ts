@@ -59,6 +59,21 @@ describe('one-time keys', () => {
     expect(claimed).toEqual(names)
   })
 
+  it('do not come back when an upload is repeated after some of them were given out', async () => {
+    const user = await localUser(one.ctx, 'erin', 'ERIN')
+    const keys = { 'other:A': { key: 'a', signatures: {} }, 'other:B': { key: 'b', signatures: {} } }
+    const claim = async (storage: StorageContext) => namesIn(await claimFrom(storage, user, 'other'))
+    await upload(user, keys)
+    expect(await claim(two)).toEqual(['other:A'])
+    const signedAnew = { 'other:A': { key: 'a', signatures: { [user.userId]: {} } }, 'other:B': keys['other:B'] }
+    for (const repeated of [keys, signedAnew]) expect(await upload(user, repeated)).toEqual(new Map([['signed_curve25519', 0], ['other', 1]])) // prettier-ignore
+    expect(await claim(one)).toEqual(['other:B'])
+    expect(await claim(one)).toEqual([])
+    // Another key may be called what one that is gone was called.
+    await upload(user, { 'other:A': { key: 'another' } })
+    expect(await claim(one)).toEqual(['other:A'])
+  })
+
   it('come with what was uploaded of many devices at once', async () => {
     const users = await Promise.all(
       Array.from({ length: 20 }, (_, number) => localUser(one.ctx, `carol${number}`, 'C')),

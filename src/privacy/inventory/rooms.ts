@@ -171,14 +171,15 @@ export const roomTables: Inventory<RoomTables> = {
     },
   },
   transactions: {
-    purpose: 'Requests that clients may repeat, so that nothing happens twice.',
+    purpose:
+      'Requests that clients may repeat, and one-time keys that they may upload again, so that nothing happens twice.',
     whose: 'user',
     lifetime: { days: lifetimeDays.transactions },
     ways: [{ refers: 'event_number', to: 'events', by: 'event_number' }],
     erasure: 'deleted',
     deactivation: { kept: 'It belongs to messages that stay, and goes within days.' },
     columns: {
-      request_hash: personal('Who asked for what, hashed.'),
+      request_hash: personal('Who asked for what, or whose key was given out, hashed.'),
       event_number: eventNumber,
       device_id: personal('The device that sent it, which is told the transaction ID again.'),
       transaction_id: personal('What the client called the request.'),
