@@ -1,5 +1,6 @@
 import Type, { type TSchema } from 'typebox'
 import { invalidParam, missingParam } from '../errors.ts'
+import { type JsonObject, type JsonValue } from '../protocol/json.ts'
 import {
   type DeviceId, type EventId, parseEventId, parseRoomAlias, parseRoomId, parseServerName, parseUserId, type RoomAlias,
   type RoomId, type ServerName, type UserId,
@@ -13,6 +14,8 @@ export interface Decoder<T> {
   // An object and not a plain function: TypeScript puts off inferring from generic functions that return functions, and
   // would lose the types of `optional(string)` and its like in a declaration.
   readonly decode: (values: readonly string[], name: string) => T
+  /** What it takes, as JSON Schema; absent: a string. */
+  readonly schema?: JsonObject
 }
 
 export type Decoders = Readonly<Record<string, Decoder<unknown>>>
@@ -28,8 +31,9 @@ function one(values: readonly string[], name: string): string {
   return value
 }
 
-function checked<T>(parse: (text: string) => T | null): Decoder<T> {
+function checked<T>(parse: (text: string) => T | null, schema: JsonObject = { type: 'string' }): Decoder<T> {
   return {
+    schema,
     decode: (values, name) => {
       const parsed = parse(one(values, name))
       if (parsed === null) throw invalidParam(`${name} is not valid`)
@@ -63,7 +67,13 @@ export const deviceId: Decoder<DeviceId> = { decode: (values, name) => string.de
 
 /** A whole number in decimal digits, between the bounds. */
 export function integer(bounds: { min?: number; max?: number } = {}): Decoder<number> {
+  const { min, max } = bounds
   return {
+    schema: {
+      type: 'integer',
+      ...(min === undefined ? {} : { minimum: min }),
+      ...(max === undefined ? {} : { maximum: max }),
+    },
     decode: (values, name) => {
       const text = one(values, name)
       const value = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
@@ -78,10 +88,14 @@ export function integer(bounds: { min?: number; max?: number } = {}): Decoder<nu
 /** How many results: absent gives `byDefault`, more than `most` is clamped, negative is refused. */
 export function limit(byDefault: number, most: number): Decoder<number> {
   const whole = integer({ min: 0 })
-  return { decode: (values, name) => (values.length === 0 ? byDefault : Math.min(whole.decode(values, name), most)) }
+  return {
+    schema: { type: 'integer', minimum: 0, default: byDefault },
+    decode: (values, name) => (values.length === 0 ? byDefault : Math.min(whole.decode(values, name), most)),
+  }
 }
 
 export const boolean: Decoder<boolean> = {
+  schema: { type: 'boolean' },
   decode: (values, name) => {
     const text = one(values, name)
     if (text === 'true') return true
@@ -92,21 +106,32 @@ export const boolean: Decoder<boolean> = {
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Decoder<T> {
   // The cast only lets `includes` take any string; what it finds is one of the choices.
-  return checked(text => ((choices as readonly string[]).includes(text) ? (text as T) : null))
+  const parse = (text: string) => ((choices as readonly string[]).includes(text) ? (text as T) : null)
+  return checked(parse, { type: 'string', enum: [...choices] })
 }
 
 /** `undefined` where the parameter is absent. */
 export function optional<T>(decoder: Decoder<T>): Decoder<T | undefined> {
-  return { decode: (values, name) => (values.length === 0 ? undefined : decoder.decode(values, name)) }
+  const decode = (values: readonly string[], name: string) =>
+    values.length === 0 ? undefined : decoder.decode(values, name)
+  return { ...schemaOf(decoder), decode }
 }
 
 export function withDefault<T>(decoder: Decoder<T>, byDefault: T): Decoder<T> {
-  return { decode: (values, name) => (values.length === 0 ? byDefault : decoder.decode(values, name)) }
+  const decode = (values: readonly string[], name: string) =>
+    values.length === 0 ? byDefault : decoder.decode(values, name)
+  const isPlain = ['string', 'number', 'boolean'].includes(typeof byDefault)
+  return { ...schemaOf(decoder, isPlain ? { default: byDefault as JsonValue } : {}), decode } // Just checked.
+}
+
+function schemaOf({ schema = { type: 'string' } }: Decoder<unknown>, more: JsonObject = {}): { schema: JsonObject } {
+  return { schema: { ...schema, ...more } }
 }
 
 /** Every value of a repeated parameter; at most 100. */
 export function list<T>(decoder: Decoder<T>): Decoder<readonly T[]> {
   return {
+    schema: { type: 'array', items: schemaOf(decoder).schema, maxItems: 100 },
     decode: (values, name) => {
       if (values.length > 100) throw invalidParam(`${name} is given too often`)
       return values.map(value => decoder.decode([value], name))

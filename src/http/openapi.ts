@@ -32,8 +32,10 @@ export function openApiDocument(title: string, version: string, endpoints: reado
 }
 
 function operation(endpoint: Endpoint, path: string): JsonObject {
-  const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => parameter('path', name, true))
-  const inQuery = Object.entries(endpoint.query).map(([name, decoder]) => parameter('query', name, isRequired(decoder, name))) // prettier-ignore
+  const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) =>
+    parameter('path', name, endpoint.params[name], true),
+  )
+  const inQuery = Object.entries(endpoint.query).map(([name, decoder]) => parameter('query', name, decoder, isRequired(decoder, name))) // prettier-ignore
   return {
     ...(endpoint.auth === 'none' ? { security: [] } : { security: [{ accessToken: [] }] }),
     parameters: [...inPath, ...inQuery],
@@ -47,7 +49,8 @@ function operation(endpoint: Endpoint, path: string): JsonObject {
           },
         }),
     responses: {
-      200: { description: 'Done', content: { 'application/json': { schema: { type: 'object' } } } },
+      // What is made is answered with 201 by some.
+      '2XX': { description: 'Done', content: { 'application/json': { schema: { type: 'object' } } } },
       default: {
         description: 'Refused',
         content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
@@ -56,8 +59,13 @@ function operation(endpoint: Endpoint, path: string): JsonObject {
   }
 }
 
-function parameter(place: 'path' | 'query', name: string, required: boolean): JsonObject {
-  return { in: place, name, required, schema: { type: 'string' } }
+function parameter(
+  place: 'path' | 'query',
+  name: string,
+  decoder: Decoder<unknown> | undefined,
+  required: boolean,
+): JsonObject {
+  return { in: place, name, required, schema: decoder?.schema ?? { type: 'string' } }
 }
 
 function isRequired(decoder: Decoder<unknown>, name: string): boolean {
