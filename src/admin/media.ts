@@ -6,13 +6,13 @@ import { type MediaId, parseMediaId } from '../protocol/media-id.ts'
 import {
   type ListedMedia,
   listedMedia,
+  listMediaOf,
   mediaBefore,
   mediaOfRoom,
   setProtected,
   setQuarantined,
 } from '../storage/admin-media.ts'
 import { transaction } from '../storage/database.ts'
-import { mediaOfUser } from '../storage/media.ts'
 import { localAccount } from './local-account.ts'
 import { knownRoom } from './room-access.ts'
 
@@ -43,10 +43,18 @@ export async function deleteOne(ctx: Context, serverName: ServerName, text: stri
   return deleteAll(ctx, [mediaId])
 }
 
-/** Deletes up to `limit` of a user's uploads, the oldest first. Throws `notFound`. */
-export async function deleteOfUser(ctx: Context, userId: UserId, limit: number): Promise<MediaId[]> {
-  const account = await localAccount(ctx, userId)
-  return deleteAll(ctx, await mediaOfUser(ctx.db.kysely, account.userNumber, limit))
+/** Deletes a page of a user's uploads, as they are listed. Throws `notFound`. */
+export async function deleteOfUser(
+  ctx: Context,
+  userId: UserId,
+  page: Parameters<typeof listMediaOf>[3],
+): Promise<MediaId[]> {
+  const { userNumber } = await localAccount(ctx, userId)
+  const { media } = await listMediaOf(ctx.db.kysely, ctx.numbers.sealer, userNumber, page)
+  return deleteAll(
+    ctx,
+    media.map(({ mediaId }) => mediaId),
+  )
 }
 
 /** Times below this are taken for seconds, and the request for a mistake that would delete nothing: 1990 in milliseconds. */

@@ -24,6 +24,8 @@ const orders = {
   created_ts: sql`media.created_ts`,
   media_id: sql`media.media_id`,
   media_length: sql`media.size_bytes`,
+  // Nobody knows.
+  last_access_ts: sql`NULL::bigint`,
   media_type: sql`media.content_type`,
   quarantined_by: sql`media.is_quarantined`,
   safe_from_quarantine: sql`media.is_protected`,

@@ -31,6 +31,9 @@ const orders = {
   creation_ts: sql`accounts.created_on`,
   last_seen_ts: sql`(SELECT max(d.last_seen_on) FROM devices d WHERE d.user_number = accounts.user_number)`,
   locked: sql`accounts.is_locked`,
+  // The same for everybody.
+  user_type: sql`NULL::text`,
+  shadow_banned: sql`NULL::boolean`,
 } as const
 
 /** What is sealed: the database can neither sort by it nor look into it. */

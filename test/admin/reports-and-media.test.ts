@@ -138,6 +138,30 @@ describe('media', () => {
     expect((await admin.request('POST', v1('/purge_media_cache?before_ts=1'))).json).toEqual({ deleted: 0 })
   })
 
+  it('of a user is listed and deleted in the order that is asked for, the newest first by itself', async () => {
+    const user = await register(server)
+    const ids: string[] = []
+    for (const size of [30, 10, 20]) {
+      await server.clock.advance(1_000)
+      ids.push(await upload(user, 'x'.repeat(size)))
+    }
+    const [old = '', small = '', newest = ''] = ids
+    const target = v1(path`/users/${user.userId}/media`)
+    const listed = async (query: Record<string, string | number>) =>
+      objectsAt(await admin.get(target, query), 'media').map(each => each['media_id'])
+    expect(await listed({})).toEqual([newest, small, old])
+    expect(await listed({ order_by: 'created_ts' })).toEqual([old, small, newest])
+    expect(await listed({ order_by: 'media_length' })).toEqual([small, newest, old])
+    expect(await listed({ order_by: 'media_length', dir: 'b', from: 1 })).toEqual([newest, small])
+    expect(await listed({ order_by: 'last_access_ts' })).toHaveLength(3)
+    const deleted = async (query: string) => (await admin.request('DELETE', `${target}?${query}`)).json
+    expect(await deleted('limit=1&order_by=media_length')).toEqual({ deleted_media: [small], total: 1 })
+    expect(await deleted('limit=1')).toEqual({ deleted_media: [newest], total: 1 })
+    expect(await listed({})).toEqual([old])
+    expect((await admin.request('DELETE', `${target}?order_by=age`)).status).toBe(400)
+    expect(await listed({})).toEqual([old])
+  })
+
   it('is put into quarantine, but for what is protected, and let out again', async () => {
     const user = await register(server)
     const [one, two] = [await upload(user), await upload(user)]
@@ -191,10 +215,14 @@ describe('the document', () => {
     })
     expect(at(document, 'paths', '/_synapse/admin/v1/server_version', 'get', 'security')).toEqual([])
     const query = objectsAt(document, 'paths', '/_synapse/admin/v1/media/delete', 'post', 'parameters')
-    expect(query.map(each => [each['name'], each['required']])).toEqual([
-      ['before_ts', true],
-      ['size_gt', false],
-      ['keep_profiles', false],
+    expect(query.map(each => [each['name'], each['required'], at(each, 'schema')])).toEqual([
+      ['before_ts', true, { type: 'integer', minimum: 0 }],
+      ['size_gt', false, { type: 'integer', minimum: 0, default: 0 }],
+      ['keep_profiles', false, { type: 'boolean', default: true }],
     ])
+    const rooms = objectsAt(document, 'paths', '/_synapse/admin/v1/rooms', 'get', 'parameters')
+    expect(at(rooms.find(each => each['name'] === 'dir') ?? {}, 'schema')).toEqual({ type: 'string', enum: ['f', 'b'], default: 'f' }) // prettier-ignore
+    const lists = objectsAt(document, 'paths', '/_synapse/admin/v2/users', 'get', 'parameters')
+    expect(at(lists.find(each => each['name'] === 'not_user_type') ?? {}, 'schema', 'type')).toBe('array')
   })
 })

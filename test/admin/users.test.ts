@@ -57,6 +57,9 @@ describe('the list of users', () => {
     const backwards = await admin.get(v2('/users'), { name: 'paged', dir: 'b', order_by: 'name' })
     expect(names(backwards)).toEqual([...seen].reverse())
     expect((await admin.request('GET', v2('/users?order_by=password'))).status).toBe(400)
+    for (const order of ['user_type', 'shadow_banned']) {
+      expect(names(await admin.get(v2('/users'), { user_id: '@paged', order_by: order }))).toEqual(seen)
+    }
   })
 
   it('leaves out the deactivated in version 2 and tells them apart in version 3', async () => {
