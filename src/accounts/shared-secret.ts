@@ -4,6 +4,7 @@ import { type Context, perServer } from '../context.ts'
 import { forbidden, MatrixError } from '../errors.ts'
 import { type UserId } from '../protocol/identifiers.ts'
 import { checkNewPassword } from './passwords.ts'
+import { checkProfileField, setProfileField } from './profile.ts'
 import { availableUserId, register } from './registration.ts'
 import { type OpenSession } from './sessions.ts'
 
@@ -26,6 +27,8 @@ export interface SecretRegistration {
   readonly nonce: string
   readonly username: string
   readonly password: string
+  /** `null`: none. The MAC does not cover it. */
+  readonly displayName: string | null
   /** Hexadecimal HMAC-SHA1, keyed with the secret, over the other fields. */
   readonly mac: string
   readonly isAdmin: boolean
@@ -51,12 +54,17 @@ export async function registerBySecret(
   if (!isSigned(sharedSecret, request)) throw forbidden('The MAC is not right')
   const userId = await availableUserId(ctx, request.username)
   checkNewPassword(request.password)
+  checkProfileField('displayname', request.displayName)
   const session = await register(
     ctx,
     { userId, password: request.password, isAdmin: request.isAdmin },
     request.logsIn ? { deviceId: null, displayName: null, canRefresh: false } : null,
     () => Promise.resolve(),
   )
+  if (request.displayName !== null) {
+    const owner = { userId, userNumber: await ctx.numbers.user(userId) }
+    await setProfileField(ctx, owner, 'displayname', request.displayName)
+  }
   return { userId, session }
 }
 

@@ -143,6 +143,20 @@ describe('open registration', () => {
       expect(rows).toEqual([{ is_admin: true }])
     })
 
+    it('gives the account a display name, and makes none whose name cannot be', async () => {
+      const made = async (username: string, displayname: string) => {
+        const nonce = text(await nobody(server).get(path), 'nonce')
+        const body = { nonce, username, password, displayname, mac: mac('complement', nonce, username, password, 'notadmin') } // prettier-ignore
+        return nobody(server).request('POST', path, body)
+      }
+      expect((await made('unnamed', 'x'.repeat(257))).status).toBe(400)
+      // What it answers is a session, or `Person` throws.
+      const pepper = new Person(server.url, (await made('pepper', 'Pepper Roni')).json as JsonObject, password)
+      expect(await pepper.get('/profile/@pepper:lethe.test')).toEqual({ displayname: 'Pepper Roni' })
+      const { rows: found } = await server.ctx.db.pool.query("SELECT FROM accounts JOIN users USING (user_number) WHERE user_id = '@unnamed:lethe.test'") // prettier-ignore
+      expect(found).toEqual([])
+    })
+
     it('takes each nonce once, within a minute, and nothing that is signed for another role or key', async () => {
       const tryWith = async (nonce: string, key: string, role: string) => {
         const done = await nobody(server).request('POST', path, {
