@@ -50,7 +50,20 @@ export function loadConfig(
     media: { ...values.media, store: { path } },
     sealing: { ...values.sealing, keyring: { ...keyring, path: keyringPath } },
   }
-  return { ok: true, config: deepFreeze(config), warnings: sources.warnings }
+  return { ok: true, config: deepFreeze(config), warnings: [...sources.warnings, ...withoutEffect(config)] }
+}
+
+/** Settings that ask for what is not built. */
+function withoutEffect({ federation, presence }: Config): readonly Problem[] {
+  const message = 'has no effect'
+  return [
+    ...(federation.enabled
+      ? [{ key: 'federation.enabled', message, hint: 'This version talks to no other servers.' }]
+      : []),
+    ...(presence.enabled
+      ? [{ key: 'presence.enabled', message, hint: 'This version tells nobody who is online.' }]
+      : []),
+  ]
 }
 
 /** A database that was given in parts has its URL too. */

@@ -363,10 +363,16 @@ export const settings = section({
     device_names: z.boolean().default(false).describe('Whether users see what others call their devices.'),
   }).prefault({}),
   federation: section({
-    enabled: z.boolean().default(false).describe('Whether this server talks to other servers.'),
+    enabled: z
+      .boolean()
+      .default(false)
+      .describe('Whether this server talks to other servers: not built yet, so it has no effect.'),
   }).prefault({}),
   presence: section({
-    enabled: z.boolean().default(false).describe('Whether users see who is online.'),
+    enabled: z
+      .boolean()
+      .default(false)
+      .describe('Whether users see who is online: not built yet, so it has no effect.'),
   }).prefault({}),
   encryption: section({
     default_in_private_rooms: z.boolean().default(true).describe('Whether new private rooms are encrypted.'),
