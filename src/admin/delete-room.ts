@@ -53,8 +53,7 @@ export async function orderDeletion(
   const { userNumber } = caller
   if (deletion.newRoomUserId !== null) await localAccount(ctx, deletion.newRoomUserId)
   if (!(await ctx.numbers.room(roomId)) || !(await roomHead(ctx, roomId))) throw notFound('Room not found')
-  const under = (await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)).filter(({ status }) => status === 'scheduled' || status === 'active') // prettier-ignore
-  if (under.length > 0) throw invalidParam(`Purge already in progress for ${roomId}`)
+  if ((await deletionUnderWay(ctx, roomId)) !== null) throw invalidParam(`Purge already in progress for ${roomId}`)
   const { isBlocked, isPurged, isForced, newRoomUserId, newRoomName, message } = deletion
   const request = { isPurged, isForced, newRoomUserId, newRoomName, message }
   return orderJob(ctx, { kind, userNumber, target: roomId, request }, tx =>
@@ -71,6 +70,19 @@ export async function blockUnknownRoom(
   if (await ctx.numbers.room(roomId)) return false
   await transaction(ctx.db, tx => blockRoom(tx, roomId, caller.userNumber, false))
   return true
+}
+
+/** The ID of the job that is deleting a room, or soon will be; `null` if there is none. */
+export async function deletionUnderWay(ctx: Context, roomId: RoomId): Promise<string | null> {
+  const found = await jobsAbout(ctx.db.kysely, ctx.numbers.sealer, kind, roomId)
+  return found.find(({ status }) => status === 'scheduled' || status === 'active')?.jobId ?? null
+}
+
+/** How many events of a room a deletion has deleted so far. */
+export async function deletedSoFar(ctx: Context, jobId: string): Promise<number> {
+  const job = await jobOf(ctx.db.kysely, ctx.numbers.sealer, jobId, [kind])
+  const count = job?.progress['deletedEvents']
+  return typeof count === 'number' ? count : 0
 }
 
 /** One deletion as Synapse tells of it. Throws `notFound`. */

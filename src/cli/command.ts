@@ -3,8 +3,7 @@ import { type Context } from '../context.ts'
 import { MatrixError } from '../errors.ts'
 import { silentLogger } from '../log.ts'
 import { openContext } from '../server.ts'
-import { explain } from './explain.ts'
-import { problemLine } from './serve.ts'
+import { explain, explainSettings } from './explain.ts'
 
 /** What the exit status of a command means. */
 export const exits = {
@@ -18,6 +17,11 @@ export const exits = {
   /** The settings are wrong, or the database cannot be used. */
   unusable: 4,
 } as const
+
+/** A command was called wrongly: a parameter says nothing that it could mean. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -40,54 +44,71 @@ export function show({ json, lines, exit }: Outcome, options: CommonOptions): nu
   return exit ?? exits.done
 }
 
-function fail(message: string, exit: number, options: CommonOptions): number {
+/** Says why a command failed; its exit status. */
+export function fail(message: string, exit: number, options: CommonOptions): number {
   if (options.json === true) process.stdout.write(`${JSON.stringify({ error: message })}\n`)
   process.stderr.write(`${message}\n`)
   return exit
 }
 
-/** Reads the settings and runs a command that needs nothing else. */
+const unusable = new Set(['DatabaseError', 'EmbeddedPostgresError', 'MigrationError'])
+
+/** Whether it is the database that cannot be used as it is. */
+export function isDatabaseAmiss(error: unknown): boolean {
+  return error instanceof Error && unusable.has(error.name)
+}
+
+/** Says what ended a command; the exit status that it means. */
+export function failWith(error: unknown, options: CommonOptions): number {
+  if (error instanceof UsageError) return fail(error.message, exits.usage, options)
+  if (error instanceof MatrixError) {
+    return fail(error.message, error.errcode === 'M_NOT_FOUND' ? exits.notFound : exits.failed, options)
+  }
+  if (isDatabaseAmiss(error)) {
+    return fail(explain(error, 'The database cannot be used'), exits.unusable, options)
+  }
+  return fail(explain(error, '').replace(/^: /, ''), exits.failed, options)
+}
+
+/** The settings, or `null` after saying what is wrong with them. */
+function settingsOf(options: CommonOptions): Config | null {
+  const loaded = loadConfig({ configFile: options.config ?? null })
+  if (loaded.ok) return loaded.config
+  fail(explainSettings(loaded.problems), exits.unusable, options)
+  return null
+}
+
+/** Reads the settings and runs a command that needs nothing else; what it throws is said, and ends it. */
 export async function withConfig(
   options: CommonOptions,
   work: (config: Config) => Outcome | Promise<Outcome>,
 ): Promise<number> {
-  const loaded = loadConfig({ configFile: options.config ?? null })
-  if (!loaded.ok) {
-    const text = `The settings are wrong:\n${loaded.problems.map(problemLine).join('')}`.trimEnd()
-    return fail(text, exits.unusable, options)
+  const config = settingsOf(options)
+  if (config === null) return exits.unusable
+  try {
+    return show(await work(config), options)
+  } catch (error) {
+    return failWith(error, options)
   }
-  return show(await work(loaded.config), options)
 }
 
-/** Reads the settings and runs a command that opens by itself what it needs; what it throws is said, and ends it with `failed`. */
-export async function withSettings(
-  options: CommonOptions,
-  work: (config: Config) => Promise<Outcome>,
-): Promise<number> {
-  const loaded = loadConfig({ configFile: options.config ?? null })
-  if (!loaded.ok) return withConfig(options, () => ({ json: null, lines: [] }))
-  try {
-    return show(await work(loaded.config), options)
-  } catch (error) {
-    return fail(explain(error).replace('Lethe could not start: ', ''), exits.failed, options)
-  }
-}
+/** The same, for commands that open by themselves what they need. */
+export const withSettings = withConfig
 
 /** Opens the database of the settings, beside a running server or alone, and runs a command over it. */
 export async function withContext(options: CommonOptions, work: (ctx: Context) => Promise<Outcome>): Promise<number> {
-  const loaded = loadConfig({ configFile: options.config ?? null })
-  if (!loaded.ok) return withConfig(options, () => ({ json: null, lines: [] }))
+  const config = settingsOf(options)
+  if (config === null) return exits.unusable
   let opened: Awaited<ReturnType<typeof openContext>>
   try {
-    opened = await openContext({ config: loaded.config, logger: silentLogger })
+    opened = await openContext({ config, logger: silentLogger })
   } catch (error) {
-    return fail(explain(error).replace('Lethe could not start', 'The database cannot be used'), exits.unusable, options)
+    return fail(explain(error, 'The database cannot be used'), exits.unusable, options)
   }
   try {
     return show(await work(opened.ctx), options)
   } catch (error) {
-    if (!(error instanceof MatrixError)) return fail(explain(error), exits.failed, options)
-    return fail(error.message, error.errcode === 'M_NOT_FOUND' ? exits.notFound : exits.failed, options)
+    return failWith(error, options)
   } finally {
     await opened.close()
   }

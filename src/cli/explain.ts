@@ -1,3 +1,4 @@
+import { type Problem } from '../config.ts'
 import { describeError } from '../log.ts'
 
 /** Errors whose messages are made for the operator. */
@@ -6,15 +7,25 @@ const forOperators = new Set([
   'BackupError',
 ]) // prettier-ignore
 
-/** What to tell the operator about an error that ended a command. */
-export function explain(error: unknown): string {
-  if (!(error instanceof Error)) return 'Lethe could not start.'
-  if (forOperators.has(error.name)) return `Lethe could not start: ${error.message}`
+/** What to tell the operator about an error that ended a command, after what came of it. */
+export function explain(error: unknown, outcome = 'Lethe could not start'): string {
+  if (!(error instanceof Error)) return `${outcome}.`
+  if (forOperators.has(error.name)) return `${outcome}: ${error.message}`
   // Read as unknown and checked.
   const { code, address, port } = error as { code?: unknown; address?: unknown; port?: unknown }
-  if (code === 'EADDRINUSE') return `Lethe could not start: ${String(address)} port ${String(port)} is in use already.`
-  if (code === 'EACCES' && port !== undefined) return `Lethe could not start: port ${String(port)} is not allowed.`
-  if (typeof code === 'string') return `Lethe could not start: ${error.message}`
+  if (code === 'EADDRINUSE') return `${outcome}: ${String(address)} port ${String(port)} is in use already.`
+  if (code === 'EACCES' && port !== undefined) return `${outcome}: port ${String(port)} is not allowed.`
+  if (typeof code === 'string') return `${outcome}: ${error.message}`
   const { error: name, stack } = describeError(error)
-  return `Lethe could not start: ${name} ${error.message}\n${stack}`
+  return `${outcome}: ${name} ${error.message}\n${stack}`
+}
+
+/** Everything that is wrong with the settings, a line for each. */
+export function explainSettings(problems: readonly Problem[]): string {
+  return `The settings are wrong:\n${problems.map(problemLine).join('\n')}`
+}
+
+/** One line about what is wrong with the settings. */
+export function problemLine(problem: Problem): string {
+  return `  ${problem.key} ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`
 }

@@ -1,11 +1,12 @@
 import qrcode from 'qrcode-generator'
 import { createJoinLink } from '../accounts/join-links.ts'
 import { type Context } from '../context.ts'
-import { invalidParam, notFound } from '../errors.ts'
+import { notFound } from '../errors.ts'
 import { transaction } from '../storage/database.ts'
 import { deleteJoinLink, joinLinkName, usableJoinLinks } from '../storage/join-links.ts'
 import { tokenHash } from '../accounts/tokens.ts'
-import { type Outcome } from './command.ts'
+import { type Outcome, UsageError } from './command.ts'
+import { addressOf, joinAddress } from './welcome.ts'
 
 const hourMs = 3_600_000
 const longestHours = 24 * 365
@@ -19,18 +20,19 @@ export async function createInvite(
   const lifetimeMs = wholeNumber(options.hours, longestHours, '--hours') * hourMs
   const isAdmin = options.admin === true
   const token = await createJoinLink(ctx, { isAdmin, usesAllowed, lifetimeMs })
-  const base = ctx.config.publicBaseUrl ?? `http://${ctx.config.listen.host}:${ctx.config.listen.port}`
-  const link = `${base.replace(/\/$/, '')}/join/${token}`
+  const link = joinAddress(addressOf(ctx.config), token)
+  const isNear = ['localhost', '127.0.0.1', '[::1]'].includes(new URL(link).hostname)
+  const hint = isNear ? ['That is an address of this machine alone: public_base_url is the one for others.'] : []
   const expiresTs = ctx.clock.now() + lifetimeMs
   return {
     json: { name: joinLinkName(tokenHash(token)), link, uses: usesAllowed, admin: isAdmin, expires_ts: expiresTs },
-    lines: [link, '', qrCode(link)],
+    lines: [link, '', qrCode(link), ...hint],
   }
 }
 
 function wholeNumber(text: string, most: number, name: string): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (value < 1 || value > most) throw invalidParam(`${name} must be a whole number from 1 to ${most}`)
+  if (value < 1 || value > most) throw new UsageError(`${name} must be a whole number from 1 to ${most}`)
   return value
 }
 

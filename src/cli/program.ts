@@ -1,20 +1,27 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
 import { type CommonOptions, exits, withConfig, withContext, withSettings } from './command.ts'
 import { backUp } from './backup.ts'
 import { doctor, type DoctorOptions } from './doctor.ts'
+import { init, type InitOptions } from './init.ts'
 import { createInvite, listInvites, revokeInvite } from './invites.ts'
 import { backUpKeys, type KeysOptions, keysStatus, newSigningKey, restoreKeys, withKeys } from './keys.ts'
 import { createKubernetesSecrets, type KubernetesOptions, SERVICE_ACCOUNT } from './kubernetes.ts'
 import { migrateCommand } from './migrate.ts'
 import { rotateServerKeys } from './rotate-keys.ts'
-import { clearRetention, listAllRooms, listRetention, purgeRoom, setRetention, showRoom } from './rooms.ts'
+import {
+  clearRetention,
+  listAllRooms,
+  listRetention,
+  purgeRoom,
+  retentionOfRoom,
+  setRetention,
+  showRoom,
+} from './rooms.ts'
 import { type RestoreOptions, restoreWhole } from './restore.ts'
 import { serve } from './serve.ts'
-import { checkedConfig, init, shownConfig, shownSchema } from './settings.ts'
+import { checkConfig, shownConfig, shownSchema } from './settings.ts'
+import { tryOut } from './try.ts'
 import { createUser, erase, listAllUsers, lock, promote, setPassword } from './users.ts'
 
 /** Runs one command. Resolves with the exit status; see `exits`. */
@@ -39,14 +46,16 @@ type Set = (work: Promise<number>) => Promise<void>
 export function program(set: Set): Command {
   const lethe = new Command('lethe').description('A privacy-first Matrix homeserver').version(version).exitOverride()
   common(lethe, 'serve', 'run the server until it is told to stop').action((options: CommonOptions) =>
-    set(serve(options.config ?? null)),
+    set(serve(options)),
   )
-  common(lethe, 'try', 'run a server whose data is gone when it stops').action((options: CommonOptions) =>
+  // It takes no settings file: nothing of a server that is there for good may be touched by it.
+  bare(lethe, 'try', 'run a server on this machine whose data is gone when it stops').action((options: CommonOptions) =>
     set(tryOut(options)),
   )
-  common(lethe, 'init', 'write a settings file to begin with')
-    .requiredOption('--server-name <name>', 'the part of user IDs behind the colon, which can never change')
-    .action((options: CommonOptions & { serverName: string }) => set(init(options)))
+  common(lethe, 'init', 'ask for the server’s name and its database, try them, and write a settings file')
+    .option('--server-name <name>', 'do not ask: the part of user IDs behind the colon, which can never change')
+    .option('--database-url <url>', 'do not ask: a PostgreSQL of your own; empty for one that Lethe runs by itself')
+    .action((options: InitOptions) => set(init(options)))
   common(lethe, 'doctor', 'look at everything the server depends on, and say what is amiss and how to mend it')
     .option('--url <url>', 'where clients reach the server; without it public_base_url')
     .option('--offline', 'do not look at the server from the outside')
@@ -65,12 +74,14 @@ export function program(set: Set): Command {
 }
 
 function common(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .option('--config <file>', 'the settings, in YAML; without it LETHE_CONFIG, then ./lethe.yaml, then defaults')
-    .option('--json', 'answer in JSON')
-    .exitOverride()
+  return bare(parent, name, description).option(
+    '--config <file>',
+    'the settings, in YAML; without it LETHE_CONFIG, then ./lethe.yaml, then defaults',
+  )
+}
+
+function bare(parent: Command, name: string, description: string): Command {
+  return parent.command(name).description(description).option('--json', 'answer in JSON').exitOverride()
 }
 
 function group(parent: Command, name: string, description: string): Command {
@@ -92,7 +103,7 @@ function addBackup(lethe: Command, set: Set): void {
 function addConfig(lethe: Command, set: Set): void {
   const config = group(lethe, 'config', 'the settings')
   common(config, 'check', 'say whether they are right').action((options: CommonOptions) =>
-    set(withConfig(options, checkedConfig)),
+    set(Promise.resolve(checkConfig(options))),
   )
   common(config, 'show', 'show them with their defaults, secrets masked').action((options: CommonOptions) =>
     set(withConfig(options, shownConfig)),
@@ -157,6 +168,13 @@ function addRooms(lethe: Command, set: Set): void {
     .action((name: string, options: CommonOptions & { yes?: boolean; block?: boolean }) =>
       set(withContext(options, ctx => purgeRoom(ctx, name, options))),
     )
+  common(
+    room,
+    'retention <room> [lifetime]',
+    'show how long messages of one live; or say it: 12h, 30d, forever, clear',
+  ).action((name: string, lifetime: string | undefined, options: CommonOptions) =>
+    set(withContext(options, ctx => retentionOfRoom(ctx, name, lifetime))),
+  )
   const retention = group(lethe, 'retention', 'how long messages live, by room')
   common(retention, 'list', 'show the rooms for which the operator said it').action((options: CommonOptions) =>
     set(withContext(options, listRetention)),
@@ -216,15 +234,4 @@ async function restoreAndFinish(file: string | undefined, options: RestoreOption
     return exits.usage
   }
   return withSettings(options, config => restoreWhole(config, file ?? null, options))
-}
-
-/** A server in a folder of its own, which goes with it. */
-async function tryOut(options: CommonOptions): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'lethe-try-'))
-  try {
-    const { LETHE_DATABASE__URL: _url, ...env } = process.env
-    return await serve(options.config ?? null, { ...env, LETHE_DATA_DIR: folder })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }

@@ -1,15 +1,19 @@
-import { deletionStatus, orderDeletion } from '../admin/delete-room.ts'
+import { deletedSoFar, deletionStatus, deletionUnderWay, orderDeletion } from '../admin/delete-room.ts'
 import { backgroundJobs } from '../admin/job-loop.ts'
 import { listRooms, roomDetails } from '../admin/rooms.ts'
 import { type Context } from '../context.ts'
-import { invalidParam } from '../errors.ts'
+import { notFound } from '../errors.ts'
+import { lifetimeSentence, roomLifetime, spanWords } from '../privacy/room-lifetime.ts'
 import { parseRoomId, type RoomId } from '../protocol/identifiers.ts'
 import { clearRetentionOverride, listRetentionOverrides, setRetentionOverride } from '../retention/overrides.ts'
-import { exits, type Outcome } from './command.ts'
+import { roomHead } from '../rooms/head.ts'
+import { countEvents } from '../storage/admin-rooms.ts'
+import { type CommonOptions, exits, type Outcome, UsageError } from './command.ts'
+import { watched } from './watched.ts'
 
 function namedRoom(text: string): RoomId {
   const roomId = parseRoomId(text)
-  if (roomId === null) throw invalidParam(`"${text}" is not a room ID`)
+  if (roomId === null) throw new UsageError(`"${text}" is not a room ID`)
   return roomId
 }
 
@@ -36,35 +40,42 @@ export async function showRoom(ctx: Context, name: string): Promise<Outcome> {
   return { json: room, lines: Object.entries(room).map(([key, value]) => `${key}: ${JSON.stringify(value)}`) }
 }
 
-const askIntervalMs = 100
-
-/** Removes everybody of this server from a room and deletes it. */
+/**
+ * Removes everybody of this server from a room and deletes it, or goes on watching where that was begun before. Whoever holds
+ * the lock works at it, this process or a server that runs beside it, and what is begun is finished by whichever comes next.
+ */
 export async function purgeRoom(
   ctx: Context,
   name: string,
-  options: { readonly yes?: boolean; readonly block?: boolean },
+  options: CommonOptions & { readonly yes?: boolean; readonly block?: boolean },
 ): Promise<Outcome> {
   const roomId = namedRoom(name)
-  if (options.yes !== true) throw invalidParam(`This cannot be undone: say --yes to delete ${roomId}`)
-  const jobId = await orderDeletion(ctx, { userNumber: null }, roomId, {
+  if (options.yes !== true) throw new UsageError(`This cannot be undone: say --yes to delete ${roomId}`)
+  const jobId = (await deletionUnderWay(ctx, roomId)) ?? (await orderDeletion(ctx, { userNumber: null }, roomId, {
     isBlocked: options.block === true,
     isPurged: true,
     isForced: false,
     newRoomUserId: null,
     newRoomName: '',
     message: '',
-  })
-  // Whoever holds the lock works at it: this process, or a server that runs beside it.
+  })) // prettier-ignore
+  const room = await ctx.numbers.room(roomId)
+  const alreadyDone = await deletedSoFar(ctx, jobId)
+  const total = alreadyDone + (room ? await countEvents(ctx.db.kysely, room.roomNumber) : 0)
   const end = backgroundJobs.start(ctx)
   try {
-    for (;;) {
-      const status = await deletionStatus(ctx, jobId)
-      if (status['status'] === 'failed') {
-        return { json: status, lines: [String(status['error'])], exit: exits.failed }
-      }
-      if (status['status'] === 'complete') return { json: status, lines: [`${roomId} is deleted.`] }
-      await ctx.clock.sleep(askIntervalMs)
-    }
+    const status = await watched(ctx, options, {
+      what: 'Deleting',
+      total,
+      unit: 'events',
+      done: () => deletedSoFar(ctx, jobId),
+      result: async () => {
+        const now = await deletionStatus(ctx, jobId)
+        return now['status'] === 'failed' || now['status'] === 'complete' ? now : null
+      },
+    })
+    if (status['status'] === 'failed') return { json: status, lines: [String(status['error'])], exit: exits.failed }
+    return { json: status, lines: [`${roomId} is deleted.`] }
   } finally {
     await end()
   }
@@ -76,8 +87,22 @@ function lifetimeOf(text: string): number | null {
   if (text === 'forever') return null
   const match = /^(\d{1,9})(s|m|h|d)$/.exec(text)
   const value = Number(match?.[1] ?? 0) * (lifetimeUnits[match?.[2] ?? ''] ?? 0)
-  if (value < 1) throw invalidParam(`"${text}" is not a lifetime: say such as 12h, 30d or forever`)
+  if (value < 1) throw new UsageError(`"${text}" is not a lifetime: say such as 12h, 30d or forever`)
   return value
+}
+
+/** Shows how long messages of a room live and who says so; says it, or lets the room say so itself again (`clear`). */
+export async function retentionOfRoom(ctx: Context, name: string, text: string | undefined): Promise<Outcome> {
+  if (text === 'clear') await clearRetention(ctx, name)
+  else if (text !== undefined) await setRetention(ctx, name, text)
+  const roomId = namedRoom(name)
+  const head = await roomHead(ctx, roomId)
+  if (!head) throw notFound('There is no such room')
+  const lifetime = roomLifetime(ctx, head)
+  return {
+    json: { room_id: roomId, max_lifetime: lifetime.maxLifetimeMs, set_by: lifetime.setBy },
+    lines: [lifetimeSentence(lifetime)],
+  }
 }
 
 /** Says how long messages of a room live, over what the room says. */
@@ -107,6 +132,6 @@ export async function listRetention(ctx: Context): Promise<Outcome> {
   }
   return {
     json: { rooms: found.map(each => ({ room_id: each.roomId, max_lifetime: each.lifetime.maxLifetime })) },
-    lines: found.map(each => `${each.roomId}  ${each.lifetime.maxLifetime ?? 'forever'}`),
+    lines: found.map(({ roomId, lifetime: { maxLifetime } }) => `${roomId}  ${maxLifetime === null ? 'forever' : spanWords(maxLifetime)}`), // prettier-ignore
   }
 }

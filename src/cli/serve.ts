@@ -1,8 +1,11 @@
 import { systemClock } from '../clock.ts'
-import { type Config, loadConfig, type Problem } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { createLogger, describeError, type Logger } from '../log.ts'
 import { type RunningServer, startServer } from '../server.ts'
-import { explain } from './explain.ts'
+import { type MigrationProgress } from '../storage/migrate.ts'
+import { type CommonOptions, exits, fail, isDatabaseAmiss } from './command.ts'
+import { explain, explainSettings, problemLine } from './explain.ts'
+import { migrationLine } from './migrate.ts'
 import { welcome } from './welcome.ts'
 
 /** The longest that stopping may take before the process ends anyhow. */
@@ -17,57 +20,54 @@ const sameSignalMs = 500
 /** Between two attempts to start anew. */
 const restartPauseMs = 1_000
 
-/**
- * Runs a server until a signal stops it. Resolves with the exit status: 0 after a clean stop, 1 when it could not start or
- * stop, 2 when it was called wrongly.
- */
+/** Where a server's settings come from; see `loadConfig`. */
+export type SettingsSource = NonNullable<Parameters<typeof loadConfig>[0]>
+
+/** Runs a server until a signal stops it. Resolves with the exit status: `done` after a clean stop. */
 export async function serve(
-  configFile: string | null,
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  options: CommonOptions,
+  source: SettingsSource = { configFile: options.config ?? null },
 ): Promise<number> {
-  const loaded = loadConfig({ configFile, env })
-  if (!loaded.ok) {
-    process.stderr.write(`The settings are wrong:\n${loaded.problems.map(problemLine).join('')}`)
-    return 1
-  }
+  const loaded = loadConfig(source)
+  if (!loaded.ok) return fail(explainSettings(loaded.problems), exits.unusable, options)
   const { config } = loaded
   const logger = createLogger(config.log.level)
-  for (const problem of loaded.warnings) process.stderr.write(`Warning:${problemLine(problem).trimStart()}`)
+  for (const problem of loaded.warnings) process.stderr.write(`Warning: ${problemLine(problem).trimStart()}\n`)
   surviveStrayErrors(logger)
   const stopping = stopSignal()
   let server: RunningServer
   try {
-    server = await start(config, logger)
+    server = await start(config, logger, options)
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`)
-    return 1
+    return fail(explain(error), isDatabaseAmiss(error) ? exits.unusable : exits.failed, options)
   }
-  process.stderr.write(await welcomeOrNothing(server, config))
+  await showWelcome(server, config, options)
   for (;;) {
     const isAsked = await Promise.race([stopping.then(() => true), server.historyLost.then(() => false)])
     if (isAsked) return stop(server, logger)
     logger.error('The database goes on from another past: starting anew')
     await server.close()
-    const next = await startInTime(config, logger, stopping)
+    const next = await startInTime(config, logger, options, stopping)
     if (next === null) return 0
     server = next
   }
 }
 
-function start(config: Config, logger: Logger): Promise<RunningServer> {
-  return startServer({
-    config,
-    logger,
-    onMigration: ({ name, step, total }) =>
-      process.stderr.write(`Preparing the database, ${step} of ${total}: ${name}\n`),
-  })
+function start(config: Config, logger: Logger, options: CommonOptions): Promise<RunningServer> {
+  const onMigration = (progress: MigrationProgress) => process.stderr.write(`${migrationLine(progress, options)}\n`)
+  return startServer({ config, logger, onMigration })
 }
 
 /** Starts as soon as the database lets it: one that has just been promoted may need a while. `null` when told to stop meanwhile. */
-async function startInTime(config: Config, logger: Logger, stopping: Promise<void>): Promise<RunningServer | null> {
+async function startInTime(
+  config: Config,
+  logger: Logger,
+  options: CommonOptions,
+  stopping: Promise<void>,
+): Promise<RunningServer | null> {
   for (;;) {
     try {
-      return await start(config, logger)
+      return await start(config, logger, options)
     } catch (error) {
       logger.warn('Cannot start yet', describeError(error))
     }
@@ -76,17 +76,14 @@ async function startInTime(config: Config, logger: Logger, stopping: Promise<voi
   }
 }
 
-/** One line about what is wrong with the settings. */
-export function problemLine(problem: Problem): string {
-  return `  ${problem.key} ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}\n`
-}
-
-async function welcomeOrNothing(server: RunningServer, config: Config): Promise<string> {
+/** Says where the server is: in words on the standard error, or as one line of JSON among those of the log. */
+async function showWelcome(server: RunningServer, config: Config, options: CommonOptions): Promise<void> {
   try {
-    return await welcome(server, config)
+    const { json, lines } = await welcome(server, config)
+    if (options.json === true) process.stdout.write(`${JSON.stringify(json)}\n`)
+    else process.stderr.write(`${lines.join('\n')}\n`)
   } catch (error) {
     server.ctx.logger.error('Could not make the first invitation', describeError(error))
-    return ''
   }
 }
 

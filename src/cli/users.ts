@@ -8,13 +8,15 @@ import { eraseAccount } from '../privacy/erase.ts'
 import { eraseAll } from '../privacy/eraser.ts'
 import { parseUserId, type UserId, userIdOf } from '../protocol/identifiers.ts'
 import { listUsers, type UsersWanted } from '../storage/admin-users.ts'
-import { isBeingErased } from '../storage/erasures.ts'
-import { type Outcome, readStandardInput } from './command.ts'
+import { countEventsBy, eventsErased, isBeingErased } from '../storage/erasures.ts'
+import { type CommonOptions, type Outcome, readStandardInput, UsageError } from './command.ts'
+import { watched } from './watched.ts'
+import { addressOf } from './welcome.ts'
 
-/** The user of a name: a whole user ID, or the part of it before the colon. Throws `invalidParam`. */
+/** The user of a name: a whole user ID, or the part of it before the colon. Throws `UsageError`. */
 export function namedUser(ctx: Context, name: string): UserId {
   const userId = name.startsWith('@') ? parseUserId(name) : userIdOf(name, ctx.serverName)
-  if (userId === null) throw invalidParam(`"${name}" is not a user`)
+  if (userId === null) throw new UsageError(`"${name}" is not a user`)
   return userId
 }
 
@@ -116,15 +118,42 @@ export async function lock(ctx: Context, name: string, options: { readonly undo?
 }
 
 /**
- * Deactivates an account for good and erases what it wrote: here, unless a server that runs beside is erasing, which then
- * does it.
+ * Deactivates an account for good and erases what it wrote. Whoever holds the lock works at it, this process or a server that
+ * runs beside it, and what is begun is finished by whichever comes next.
  */
-export async function erase(ctx: Context, name: string, options: { readonly yes?: boolean }): Promise<Outcome> {
+export async function erase(
+  ctx: Context,
+  name: string,
+  options: CommonOptions & { readonly yes?: boolean },
+): Promise<Outcome> {
   const account = await localAccount(ctx, namedUser(ctx, name))
-  if (options.yes !== true) throw invalidParam(`This cannot be undone: say --yes to erase ${account.userId}`)
+  if (options.yes !== true) throw new UsageError(`This cannot be undone: say --yes to erase ${account.userId}`)
+  const { kysely } = ctx.db
   const token = await eraseAccount(ctx, account)
-  const isFinished = (await eraseAll(ctx)) !== null && !(await isBeingErased(ctx.db.kysely, account.userNumber))
-  const receipt = token === null ? null : receiptAddress(ctx, token)
+  const total = (await eventsErased(kysely, account.userNumber)) + (await countEventsBy(kysely, account.userNumber))
+  // `null` while another process is at it, which may go away.
+  let own: number | null | 'working' = null
+  const begin = () => {
+    own = 'working'
+    void eraseAll(ctx).then(
+      count => (own = count),
+      () => (own = 0),
+    )
+  }
+  const isFinished = await watched(ctx, options, {
+    what: 'Erasing',
+    total,
+    unit: 'events',
+    done: () => eventsErased(kysely, account.userNumber),
+    result: async () => {
+      if (!(await isBeingErased(kysely, account.userNumber))) return true
+      // It has been at it and did not come to the end: the server takes it up again.
+      if (typeof own === 'number') return false
+      if (own === null) begin()
+      return null
+    },
+  })
+  const receipt = token === null ? null : new URL(receiptAddress(ctx, token), addressOf(ctx.config)).href
   return {
     json: { user_id: account.userId, erased: true, finished: isFinished, ...(receipt === null ? {} : { receipt }) },
     lines: [

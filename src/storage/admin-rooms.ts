@@ -60,6 +60,16 @@ export async function countRooms(reader: Reader): Promise<number> {
   return row.count
 }
 
+/** How many events of a room there are. */
+export async function countEvents(reader: Reader, roomNumber: number): Promise<number> {
+  const row = await reader
+    .selectFrom('events')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('room_number', '=', roomNumber)
+    .executeTakeFirstOrThrow()
+  return row.count
+}
+
 /** How many devices those users of this server have who have joined the room. */
 export async function countJoinedDevices(reader: Reader, roomNumber: number): Promise<number> {
   const row = await reader

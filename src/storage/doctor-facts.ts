@@ -26,6 +26,14 @@ export async function databaseFacts(pool: Pick<pg.Pool, 'query'>): Promise<Datab
   }
 }
 
+/** Whether the role may make tables where they are made by itself: since PostgreSQL 15 only the database's owner may. */
+export async function mayMakeTables(pool: Pick<pg.Pool, 'query'>): Promise<boolean> {
+  const { rows } = await pool.query<{ may: boolean }>(
+    `SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may`,
+  )
+  return rows[0]?.may === true
+}
+
 async function isCollationStale(pool: Pick<pg.Pool, 'query'>): Promise<boolean> {
   // Databases have known the version of theirs since PostgreSQL 15.
   const known = await pool.query<{ known: boolean }>(

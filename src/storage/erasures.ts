@@ -306,3 +306,21 @@ export async function childrenFirst(reader: Reader, tables: readonly string[]): 
   tables.forEach(visit)
   return [...ordered]
 }
+
+/** How many events a user has sent. */
+export async function countEventsBy(reader: Reader, userNumber: number): Promise<number> {
+  const row = await reader
+    .selectFrom('events')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('sender_number', '=', userNumber)
+    .executeTakeFirstOrThrow()
+  return row.count
+}
+
+/** How many events of a user the erasing of the account has dealt with so far. */
+export async function eventsErased(reader: Reader, userNumber: number): Promise<number> {
+  const row = await selectErasures(reader).where('x.user_number', '=', userNumber).executeTakeFirst()
+  if (!row) return 0
+  const { deleted, pruned } = erasureOfRow(row).counts
+  return (deleted['events'] ?? 0) + (pruned['events'] ?? 0)
+}

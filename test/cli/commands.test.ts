@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
 import { exchange } from '../harness/exchange.ts'
@@ -23,17 +22,18 @@ let folder: string
 beforeAll(async () => {
   server = await startTestServer({ clock: 'system' })
   folder = await mkdtemp(join(tmpdir(), 'lethe-test-commands-'))
-  const settings = {
-    server_name: 'lethe.test',
-    data_dir: server.config.dataDir,
-    database: { url: server.database.url, pool_size: 2 },
-    registration: { shared_secret: 'canary-secret' },
-  }
-  await writeFile(join(folder, 'lethe.yaml'), JSON.stringify(settings))
+  await writeFile(join(folder, 'lethe.yaml'), JSON.stringify(settings()))
 })
 afterAll(async () => {
   await server.close()
   await rm(folder, { recursive: true, force: true })
+})
+
+const settings = () => ({
+  server_name: 'lethe.test',
+  data_dir: server.config.dataDir,
+  database: { url: server.database.url, pool_size: 2 },
+  registration: { shared_secret: 'canary-secret' },
 })
 
 /** Runs a command as a process of its own, with the settings of the server. */
@@ -104,17 +104,17 @@ describe('lethe user', () => {
       const reset = await json('user', 'reset-password', 'subject')
       expect((await user.request('GET', '/account/whoami')).status).toBe(401)
       expect((await login('subject', text(reset, 'password'))).status).toBe(200)
-      expect((await lethe(['user', 'erase', 'subject'])).code).toBe(1)
+      expect((await lethe(['user', 'erase', 'subject'])).code).toBe(2)
       const erased = await register(server, 'erased')
       const sent = await erased.send(await erased.createRoom(), 'a word of the erased')
       expect(await json('user', 'erase', 'erased', '--yes')).toMatchObject({
         erased: true,
-        receipt: expect.stringMatching(/^\/receipt\/lte_/) as unknown,
+        finished: true,
+        receipt: expect.stringMatching(/^http:\/\/127\.0\.0\.1:8008\/receipt\/lte_/) as unknown,
       })
       expect((await erased.request('GET', '/account/whoami')).status).toBe(401)
-      const isThere = async () => (await server.ctx.db.pool.query('SELECT FROM events WHERE event_id = $1', [sent])).rowCount // prettier-ignore
-      for (let tries = 0; (await isThere()) === 1 && tries < 500; tries++) await sleep(20)
-      expect(await isThere()).toBe(0)
+      // The command ends when the work does, whoever did it.
+      expect((await server.ctx.db.pool.query('SELECT FROM events WHERE event_id = $1', [sent])).rowCount).toBe(0)
       expect((await lethe(['user', 'lock', 'nobody'])).code).toBe(3)
     },
     patienceMs,
@@ -132,7 +132,13 @@ describe('lethe invite', () => {
       await json('invite', 'revoke', text(made, 'name'))
       expect((await exchange(server.url, { method: 'GET', target })).status).toBe(404)
       expect((await lethe(['invite', 'revoke', 'none'])).code).toBe(3)
-      expect((await lethe(['invite', 'create', '--uses', '0'])).code).toBe(1)
+      for (const wrong of [
+        ['--uses', '0'],
+        ['--uses', 'many'],
+        ['--hours', '9999'],
+      ]) {
+        expect((await lethe(['invite', 'create', ...wrong])).code).toBe(2)
+      }
     },
     patienceMs,
   )
@@ -141,7 +147,22 @@ describe('lethe invite', () => {
     'shows a code to scan',
     async () => {
       const { out } = await lethe(['invite', 'create'])
-      expect(out).toMatch(/^http\S+\/join\/ltj_\S+\n\n[█▀▄ \n]+$/)
+      expect(out).toMatch(/^http\S+\/join\/ltj_\S+\n\n[█▀▄ \n]+\nThat is an address of this machine alone: public_base_url is the one for others\.\n$/) // prettier-ignore
+    },
+    patienceMs,
+  )
+
+  it(
+    'names an address that can be opened, whatever the server listens on',
+    async () => {
+      const links = async (name: string, more: object) => {
+        await writeFile(join(folder, name), JSON.stringify({ ...settings(), ...more }))
+        return text(await json('invite', 'create', '--config', name), 'link').replace(/\/join\/.*/, '')
+      }
+      expect(await links('all.yaml', { listen: { host: '0.0.0.0', port: 8123 } })).toBe('http://localhost:8123')
+      expect(await links('six.yaml', { listen: { host: '::1', port: 8123 } })).toBe('http://[::1]:8123')
+      const named = { listen: { host: '0.0.0.0' }, public_base_url: 'https://chat.lethe.test/' }
+      expect(await links('named.yaml', named)).toBe('https://chat.lethe.test')
     },
     patienceMs,
   )
@@ -160,8 +181,21 @@ describe('lethe room and lethe retention', () => {
       expect(objectsAt(await json('retention', 'list'), 'rooms')).toEqual([{ room_id: room, max_lifetime: 1_000 }])
       expect((await user.request('GET', `/rooms/${encodeURIComponent(room)}/event/${encodeURIComponent(sent)}`)).status).toBe(404) // prettier-ignore
       expect(await json('retention', 'clear', room)).toMatchObject({ cleared: true })
-      expect((await lethe(['retention', 'set', room, 'soon'])).code).toBe(1)
-      expect((await lethe(['room', 'purge', room])).code).toBe(1)
+      expect(await json('room', 'retention', room)).toEqual({ room_id: room, max_lifetime: null, set_by: 'nobody' })
+      expect(await json('room', 'retention', room, '30d')).toMatchObject({ max_lifetime: 2_592_000_000, set_by: 'operator' }) // prettier-ignore
+      expect((await lethe(['retention', 'list'])).out).toBe(`${room}  30 days\n`)
+      const { out } = await lethe(['room', 'retention', room, 'clear'])
+      expect(out).toBe('Messages are kept as long as the server.\n')
+      for (const command of [
+        ['retention', 'set', room, 'soon'],
+        ['room', 'retention', room, 'soon'],
+        ['room', 'show', 'x'],
+        ['room', 'purge', room],
+      ]) {
+        // prettier-ignore
+        expect([command, (await lethe(command)).code]).toEqual([command, 2])
+      }
+      expect((await lethe(['room', 'retention', '!none:lethe.test'])).code).toBe(3)
       expect(await json('room', 'purge', room, '--yes')).toMatchObject({ status: 'complete' })
       expect((await lethe(['room', 'show', room])).code).toBe(3)
       expect(await user.get('/joined_rooms')).toEqual({ joined_rooms: [] })
@@ -174,7 +208,18 @@ describe('lethe config, doctor and migrate', () => {
   it(
     'tell the settings without their secrets',
     async () => {
-      expect(await json('config', 'check')).toEqual({ ok: true, server_name: 'lethe.test' })
+      expect(await json('config', 'check')).toEqual({ ok: true, server_name: 'lethe.test', warnings: [] })
+      await writeFile(
+        join(folder, 'asks.yaml'),
+        JSON.stringify({ federation: { enabled: true }, presence: { enabled: true } }),
+      )
+      const { out: warned } = await lethe(['config', 'check', '--config', 'asks.yaml'])
+      expect(warned.split('\n')).toEqual([
+        'The settings are right: localhost.',
+        'Warning: federation.enabled has no effect (This version talks to no other servers.)',
+        'Warning: presence.enabled has no effect (This version tells nobody who is online.)',
+        '',
+      ])
       const { out } = await lethe(['config', 'show'])
       expect(out).toContain('server_name: lethe.test')
       expect(out).not.toContain('canary-secret')
@@ -211,6 +256,10 @@ describe('lethe config, doctor and migrate', () => {
       const { code, err } = await lethe(['user', 'list', '--config', 'away.yaml'])
       expect(code).toBe(4)
       expect(err).not.toContain('    at ')
+      for (const command of [['migrate'], ['backup', join(folder, 'no.backup')]]) {
+        const { code: status, out } = await lethe([...command, '--config', 'away.yaml', '--json'])
+        expect([command, status, JSON.parse(out)]).toEqual([command, 4, { error: expect.stringContaining('ECONNREFUSED') }]) // prettier-ignore
+      }
     },
     patienceMs,
   )
@@ -218,21 +267,73 @@ describe('lethe config, doctor and migrate', () => {
 
 describe('lethe init', () => {
   it(
-    'writes settings once',
+    'writes settings that were tried, once',
     async () => {
-      const file = join(folder, 'new.yaml')
-      expect((await lethe(['init', '--server-name', 'example.org', '--config', file])).code).toBe(0)
+      const init = (...parameters: readonly string[]) => lethe(['init', '--server-name', 'example.org', ...parameters])
+      const file = join(folder, 'etc/new/lethe.yaml')
+      const { code, out } = await init('--config', file)
+      expect([code, out]).toEqual([0, expect.stringContaining(`lethe serve --config ${file}`)])
+      expect(await readFile(file, 'utf8')).toBe('server_name: example.org\n')
       expect((await lethe(['config', 'check', '--config', file])).code).toBe(0)
-      expect((await lethe(['init', '--server-name', 'example.org', '--config', file])).code).toBe(1)
-      expect((await lethe(['init', '--server-name', 'no name', '--config', `${file}2`])).code).toBe(2)
-      expect((await lethe(['init'])).code).toBe(2)
-      expect(
-        (await lethe(['init', '--server-name', 'a.org', '--config', join(folder, 'etc/new/lethe.yaml')])).code,
-      ).toBe(0)
-      const below = await lethe(['init', '--server-name', 'example.org', '--config', join(file, 'lethe.yaml')])
-      expect([below.code, below.err]).toEqual([1, ''])
-      expect(below.out).toContain('cannot be written')
+      expect((await init('--config', file)).code).toBe(1)
+      const below = await init('--config', join(file, 'lethe.yaml'))
+      expect([below.code, below.err]).toEqual([1, expect.stringContaining('cannot be written')])
+      expect(await readFile(file, 'utf8')).toBe('server_name: example.org\n')
+    },
+    patienceMs,
+  )
+
+  it(
+    'leaves nothing where what it was told cannot be used',
+    async () => {
+      const file = join(folder, 'none.yaml')
+      for (const [exit, ...wrong] of [
+        [2],
+        [2, '--server-name', 'no name'],
+        [2, '--server-name', 'example.org', '--database-url', 'mysql://host/lethe'],
+        [4, '--server-name', 'example.org', '--database-url', 'postgres://nobody@127.0.0.1:1/none'],
+        // The database is the running server's.
+        [2, '--server-name', 'example.org', '--database-url', server.database.url],
+      ] as const) {
+        expect([wrong, (await lethe(['init', '--config', file, ...wrong])).code]).toEqual([wrong, exit])
+        await expect(readFile(file)).rejects.toThrow('ENOENT')
+      }
+      const told = await json('init', '--config', file, '--server-name', 'lethe.test', '--database-url', server.database.url) // prettier-ignore
+      expect(told).toMatchObject({ file, server_name: 'lethe.test', database: 'external' })
+    },
+    patienceMs,
+  )
+
+  it(
+    'asks at a terminal until it can use what is typed',
+    async () => {
+      const file = join(folder, 'asked.yaml')
+      const typed = ['no name', 'lethe.test', 'postgres://nobody@127.0.0.1:1/none', server.database.url]
+      const { code, shown } = await atTerminal(['init', '--config', file], [...typed])
+      expect([code, shown]).toEqual([0, expect.stringMatching(/"no name" is not[^]*ECONNREFUSED[^]*Wrote/)])
+      expect(await readFile(file, 'utf8')).toContain(server.database.url)
+      // Ctrl-D.
+      const left = await atTerminal(['init', '--config', `${file}2`], ['lethe.test', '\u0004'])
+      expect(left.code).toBe(1)
+      await expect(readFile(`${file}2`)).rejects.toThrow('ENOENT')
     },
     patienceMs,
   )
 })
+
+/** Runs a command that is given a terminal, and types an answer to each question. */
+async function atTerminal(parameters: readonly string[], answers: string[]): Promise<{ code: number; shown: string }> {
+  const command = [process.execPath, main, ...parameters].join(' ')
+  const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env: { PATH: process.env['PATH'] } })
+  let [shown, asked] = ['', 0]
+  child.stdout.on('data', chunk => {
+    shown += String(chunk)
+    const questions = shown.match(/(?:Name|Database): /g)?.length ?? 0
+    if (questions === asked) return
+    asked = questions
+    const next = answers.shift() ?? ''
+    child.stdin.write(next === '\u0004' ? next : `${next}\r`)
+  })
+  const [code] = (await once(child, 'close')) as [number] // The event's first value is the code.
+  return { code, shown }
+}

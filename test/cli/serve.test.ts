@@ -75,6 +75,19 @@ describe('lethe serve', () => {
     expect(await once(server, 'exit')).toEqual([0, null])
   })
 
+  it('says the same to programs, in one line of JSON', async () => {
+    const server = await run(['serve', '--config', 'FILE', '--json'], settings())
+    const [line] = await untilShown(/^\{"url".*\}$/m)
+    const { url, ...rest } = JSON.parse(line) as { url: string } // What the command promises.
+    expect(rest).toEqual({
+      admin_url: null,
+      server_name: 'localhost',
+      first_account: expect.stringMatching(new RegExp(`^${url}/join/ltj_`)) as unknown,
+    })
+    server.kill('SIGTERM')
+    await once(server, 'exit')
+  })
+
   it('takes two signals that come at once for one, as npm sends them', async () => {
     const server = await run(['serve', '--config', 'FILE'], settings())
     await untilShown(/listening on/)
@@ -100,7 +113,7 @@ describe('lethe serve', () => {
 
   it('says everything that is wrong with its settings', async () => {
     const server = await run(['serve', '--config', 'FILE'], { ...settings(), listen: { port: 99999 }, lisen: {} })
-    expect(await once(server, 'exit')).toEqual([1, null])
+    expect(await once(server, 'exit')).toEqual([4, null])
     expect(shown).toContain('listen.port')
     expect(shown).toContain('lisen')
     expect(shown).not.toContain('    at ')
@@ -111,7 +124,7 @@ describe('lethe serve', () => {
       ...settings(),
       database: { url: 'postgres://nobody@127.0.0.1:1/none' },
     })
-    expect(await once(server, 'exit')).toEqual([1, null])
+    expect(await once(server, 'exit')).toEqual([4, null])
     expect(shown).toMatch(/could not start.*ECONNREFUSED/)
     expect(shown).not.toContain('    at ')
   })

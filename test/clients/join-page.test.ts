@@ -37,7 +37,7 @@ describeInChromium('the first account, made in Chromium with the link that the s
     server = await startTestServer({ clock: 'system', settings: { registration: { mode: 'closed' } } })
     app = await serveWebApp()
     browser = await launchChromium()
-    link = linkIn(await welcome(server, server.config))
+    link = linkIn((await welcome(server, server.config)).lines.join('\n'))
     page = await browser.newPage()
     page.on('console', message => complaints.push(message.text()))
     page.on('pageerror', error => complaints.push(error.message))
@@ -140,7 +140,7 @@ describeInChromium('the first account, made in Chromium with the link that the s
     await otherTab.getByRole('heading', { name: 'This link cannot be used' }).waitFor()
     const { rows } = await server.ctx.db.pool.query('SELECT count(*)::integer AS accounts FROM accounts')
     expect(rows).toEqual([{ accounts: 1 }])
-    expect(await welcome(server, server.config)).not.toContain('/join/')
+    expect((await welcome(server, server.config)).lines.join('\n')).not.toContain('/join/')
   }, 60_000)
 })
 

@@ -77,7 +77,7 @@ describeInChromium('the pages for people, in Chromium without scripts', () => {
   }, 60_000)
 
   it('lead from the printed link to an account', async () => {
-    const [link = ''] = /https?:\S+\/join\/\S+/.exec(await welcome(server, server.config)) ?? []
+    const [link = ''] = /https?:\S+\/join\/\S+/.exec((await welcome(server, server.config)).lines.join('\n')) ?? []
     await page.goto(link)
     await picture('join')
     await page.getByLabel('Your name here').fill('alice')

@@ -56,6 +56,22 @@ function deadLinks({ path, text }: Page): string[] {
 
 const lethe = program(() => Promise.resolve())
 
+/** The names of all commands below one, sorted. */
+function commandsOf(command: Command, before: readonly string[] = []): string[] {
+  return command.commands
+    .flatMap(each => {
+      const path = [...before, each.name()]
+      return each.commands.length > 0 ? commandsOf(each, path) : [path.join(' ')]
+    })
+    .sort()
+}
+
+/** The commands that the table of a page names, sorted. */
+function commandsInTable(text: string): string[] {
+  const rows = /<!-- commands -->\n\n((?:\|.*\n)+)/.exec(text)?.[1]?.split('\n').slice(2) ?? []
+  return rows.flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)).sort()
+}
+
 /** What a line says that the command line does not know: a command, or one of its options. */
 function unknownIn(line: string): string[] {
   const calls = line.matchAll(/(?:(?<![\w./:@=-])(?<!-u |exec )lethe(?: --)?|main\.js) (?=[a-z])([^|;&>#`…]+)/g)
@@ -179,6 +195,10 @@ describe('the documentation', () => {
     expect(readdirSync(join(repositoryFolder, 'docs/images')).filter(name => !shown.includes(name))).toEqual([])
   })
 
+  it('has every command in the table of commands, and no other', () => {
+    expect(commandsInTable(readFileSync(join(repositoryFolder, 'docs/admin.md'), 'utf8'))).toEqual(commandsOf(lethe))
+  })
+
   it('holds what is promised twice in the same words', () => {
     const tableIn = (path: string) => pages.find(each => each.path === path)?.text.match(/^\| \d+ \| .*$/gm) ?? []
     expect(tableIn('README.md').length).toBeGreaterThan(20)
@@ -187,6 +207,7 @@ describe('the documentation', () => {
 
   it('would be caught where it is wrong', () => {
     expect(deadLinks(page('[a](no.md) [b](privacy.md#no-such-heading) [c](privacy.md#in-short)'))).toEqual(['no.md', 'privacy.md#no-such-heading']) // prettier-ignore
+    expect(commandsInTable('<!-- commands -->\n\n| a | |\n|---|---|\n| `b c`, `a` | `d` |\n')).toEqual(['a', 'b c'])
     const lines = ['lethe user create NAME --admin', 'npm run -s lethe -- user make NAME', 'lethe keys backup FILE --force', 'lethe destroy', 'compose exec lethe lethe doctor', 'node dist/main.js config show --json'] // prettier-ignore
     expect(lines.flatMap(unknownIn).map(each => each.split(' ')[0])).toEqual(['make', '--force', 'destroy'])
     expect(unknownVariables(page('LETHE_DATA_DIR LETHE_DATABASE__URL_FILE LETHE_DATA__DIR LETHE_CONFIG'))).toEqual(['LETHE_DATA__DIR']) // prettier-ignore
