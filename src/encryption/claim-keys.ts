@@ -4,6 +4,7 @@ import { type DeviceId, parseDeviceId, parseUserId, type UserId } from '../proto
 import { isJsonObject, type JsonObject } from '../protocol/json.ts'
 import { transaction } from '../storage/database.ts'
 import { claimKeys, type KeyClaim } from '../storage/one-time-keys.ts'
+import { changingKeys } from './key-counts.ts'
 import { isKeyName } from './key-objects.ts'
 import { knownUsers } from './known-users.ts'
 import { askServers, byServer } from './remote-keys.ts'
@@ -45,7 +46,13 @@ export async function claimLocalKeys(ctx: Context, wanted: WantedKeys): Promise<
   )
   if (claims.length === 0) return {}
   // The answer is made after the commit: until then somebody else might be given the same key.
-  const claimed = await transaction(ctx.db, tx => claimKeys(tx, claims))
+  const claimed = await changingKeys(ctx, note =>
+    transaction(ctx.db, async tx => {
+      const taken = await claimKeys(tx, claims)
+      await note(tx, taken.flatMap(({ userNumber }) => users.get(userNumber) ?? [])) // prettier-ignore
+      return taken
+    }),
+  )
   const answer = new Map<UserId, Map<string, JsonObject>>()
   for (const { userNumber, deviceId, keyId, key } of claimed) {
     const userId = users.get(userNumber)

@@ -12,6 +12,7 @@ import {
   unusedFallbackAlgorithms,
 } from '../storage/one-time-keys.ts' // prettier-ignore
 import { type Reader } from '../storage/database.ts'
+import { changingKeys } from './key-counts.ts'
 import {
   deviceSigningKey, isKeyName, isPublicKey, isSameKey, isSignedBy, keyLimitsBytes, signaturesOf, without,
 } from './key-objects.ts' // prettier-ignore
@@ -60,18 +61,21 @@ export async function uploadKeys(ctx: Context, caller: User, upload: KeyUpload):
   const signingKey = signingKeys && deviceSigningKey(signingKeys, deviceId)
   if (signingKey !== null)
     checkSignatures(caller, deviceId, signingKey, { ...upload.oneTimeKeys, ...upload.fallbackKeys })
-  return ctx.log.transact(async (tx, announce) => {
-    if (!(await lockDevice(tx, userNumber, deviceId))) throw unknownToken()
-    if (deviceKeys !== null) {
-      const isChanged = await storeDeviceKeys(tx, userNumber, deviceId, canonicalJson(deviceKeys))
-      if (isChanged) announce({ kind: 'device_list', userId: caller.userId })
-    }
-    await addOneTimeKeys(tx, userNumber, deviceId, oneTimeKeys)
-    await storeFallbackKeys(tx, userNumber, deviceId, fallbackKeys)
-    const counts = await oneTimeKeyCounts(tx, userNumber, deviceId)
-    if (sum(counts.values()) > oneTimeKeyLimit) throw invalidParam('The device has too many one-time keys')
-    return counts
-  })
+  return changingKeys(ctx, note =>
+    ctx.log.transact(async (tx, announce) => {
+      if (!(await lockDevice(tx, userNumber, deviceId))) throw unknownToken()
+      if (deviceKeys !== null) {
+        const isChanged = await storeDeviceKeys(tx, userNumber, deviceId, canonicalJson(deviceKeys))
+        if (isChanged) announce({ kind: 'device_list', userId: caller.userId })
+      }
+      await addOneTimeKeys(tx, userNumber, deviceId, oneTimeKeys)
+      await storeFallbackKeys(tx, userNumber, deviceId, fallbackKeys)
+      if (oneTimeKeys.length + fallbackKeys.length > 0) await note(tx, [caller.userId])
+      const counts = await oneTimeKeyCounts(tx, userNumber, deviceId)
+      if (sum(counts.values()) > oneTimeKeyLimit) throw invalidParam('The device has too many one-time keys')
+      return counts
+    }),
+  )
 }
 
 /**

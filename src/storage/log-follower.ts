@@ -1,8 +1,9 @@
+import { CompiledQuery } from 'kysely'
 import type pg from 'pg'
 import { type Clock, type Timer } from '../clock.ts'
 import { describeError, type Logger } from '../log.ts'
-import { type Database, DatabaseError } from './database.ts'
-import { type Ephemeral } from './log.ts'
+import { type Database, DatabaseError, type Tx } from './database.ts'
+import { type Ephemeral, ephemeralKinds } from './log.ts'
 import { type LogEntry } from './log-entries.ts'
 import { enterEpoch, type Epochs, rejoinEpoch } from './log-epochs.ts'
 import { readEntries, readHead } from './log-read.ts'
@@ -16,6 +17,8 @@ const reconnectDelayMs = 250
 const catchUpLimit = 2_000
 /** Postgres refuses longer payloads. */
 const broadcastLimitBytes = 7_900
+
+const broadcastText = `SELECT pg_notify('lethe_ephemeral', payload) FROM unnest($1::text[]) AS payload`
 
 export interface FollowerOptions {
   readonly db: Database
@@ -43,6 +46,7 @@ export class LogFollower {
 
   #epochs: Epochs | null = null
   #listener: pg.Client | null = null
+  #connections = 0
   #poll: Timer | null = null
   #closed = false
 
@@ -69,6 +73,11 @@ export class LogFollower {
   get epochs(): Epochs {
     if (this.#epochs === null) throw new Error('The log is not open')
     return this.#epochs
+  }
+
+  /** Names the connection on which others are heard; `null` while there is none. */
+  get hearing(): number | null {
+    return this.#listener === null ? null : this.#connections
   }
 
   /** The newest position that has been given to the subscribers. */
@@ -167,6 +176,7 @@ export class LogFollower {
       throw error
     }
     this.#listener = client
+    this.#connections++
     this.#schedulePoll()
     await this.catchUp()
   }
@@ -194,7 +204,7 @@ export class LogFollower {
     if (channel === 'lethe_log') {
       if (rest !== this.#processId && Number(first) > this.#head) void this.catchUp()
     } else if (first !== this.#processId) {
-      const kind = rest.startsWith('typing ') ? 'typing' : rest.startsWith('presence ') ? 'presence' : null
+      const kind = ephemeralKinds.find(each => rest.startsWith(`${each} `))
       if (kind) this.#tellBroadcast({ kind, payload: rest.slice(kind.length + 1) })
     }
   }
@@ -243,13 +253,21 @@ export class LogFollower {
 
   broadcast(message: Ephemeral): void {
     this.#tellBroadcast(message)
-    const payload = `${this.#processId} ${message.kind} ${message.payload}`
+    const payload = this.#payloadOf(message)
     if (Buffer.byteLength(payload) > broadcastLimitBytes) return
-    this.#db.pool
-      .query({ name: 'log_broadcast', text: `SELECT pg_notify('lethe_ephemeral', $1)`, values: [payload] })
-      .catch((error: unknown) => {
-        if (!this.#closed) this.#logger.debug('A broadcast was lost', { component: 'log', ...describeError(error) })
-      })
+    this.#db.pool.query({ name: 'log_broadcast', text: broadcastText, values: [[payload]] }).catch((error: unknown) => {
+      if (!this.#closed) this.#logger.debug('A broadcast was lost', { component: 'log', ...describeError(error) })
+    })
+  }
+
+  /** Tells the others when a transaction commits. */
+  async broadcastWith(tx: Tx, messages: readonly Ephemeral[]): Promise<void> {
+    const payloads = messages.map(message => this.#payloadOf(message))
+    await tx.getExecutor().executeQuery(CompiledQuery.raw(broadcastText, [payloads]))
+  }
+
+  #payloadOf({ kind, payload }: Ephemeral): string {
+    return `${this.#processId} ${kind} ${payload}`
   }
 
   #tellBroadcast(message: Ephemeral): void {

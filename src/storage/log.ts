@@ -2,11 +2,14 @@ import { type Tx } from './database.ts'
 import { type Announcement, type AppendOutcome, type RoomChange } from './log-changes.ts'
 import { type LogEntry } from './log-entries.ts'
 
-/** What is told to every process without being written down: typing and presence. */
+/** What is told to every process without being written down: typing, presence, and that keys of a device came or went. */
 export interface Ephemeral {
-  readonly kind: 'typing' | 'presence'
+  readonly kind: EphemeralKind
   readonly payload: string
 }
+
+export const ephemeralKinds = ['typing', 'presence', 'keys'] as const
+export type EphemeralKind = (typeof ephemeralKinds)[number]
 
 /**
  * The one log. The order of positions is the order of commits, without gaps. Writers share transactions (group commit); a
@@ -33,6 +36,11 @@ export interface Log {
   subscribe(listener: (entries: readonly LogEntry[]) => void): () => void
   /** Tells every process, this one included, at once; nothing is written. At most 7,900 bytes. */
   broadcast(message: Ephemeral): void
+  /** Like `broadcast`, when and only if a transaction commits; and this process, which knows its own commits, is not told. */
+  broadcastWith(tx: Tx, messages: readonly Ephemeral[]): Promise<void>
+  /** Names the connection on which other processes are heard; `null` while there is none. What they broadcast between two of
+   *  them is lost. */
+  readonly hearing: number | null
   onBroadcast(listener: (message: Ephemeral) => void): () => void
   /** Resolves when this process has applied `position`; false if that took longer than `timeoutMs`. */
   reached(position: number, timeoutMs: number): Promise<boolean>

@@ -324,6 +324,14 @@ class GroupCommitLog implements Log {
     this.#follower.broadcast(message)
   }
 
+  broadcastWith(tx: Tx, messages: readonly Ephemeral[]): Promise<void> {
+    return this.#follower.broadcastWith(tx, messages)
+  }
+
+  get hearing(): number | null {
+    return this.#follower.hearing
+  }
+
   onBroadcast(listener: (message: Ephemeral) => void): () => void {
     return this.#follower.onBroadcast(listener)
   }

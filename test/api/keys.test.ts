@@ -346,3 +346,29 @@ describe('two clients', () => {
     expect(at(sync, 'device_one_time_keys_count', 'signed_curve25519')).toBe(4)
   })
 })
+
+describe('the counts of keys in /sync', () => {
+  const counts = async (person: Person) => {
+    const sync = await person.sync()
+    return [at(sync, 'device_one_time_keys_count', 'signed_curve25519'), at(sync, 'device_unused_fallback_key_types')]
+  }
+
+  it('follow what is uploaded and claimed, and end with the device', async () => {
+    const { person, device } = await client()
+    expect(await counts(person)).toEqual([0, []])
+    await person.post('/keys/upload', { one_time_keys: device.oneTimeKeys(2), fallback_keys: device.fallbackKey() })
+    expect(await counts(person)).toEqual([2, ['signed_curve25519']])
+    const asker = await register(server)
+    for (const left of [1, 0]) {
+      await claim(asker, person)
+      expect(await counts(person)).toEqual([left, ['signed_curve25519']])
+    }
+    await claim(asker, person)
+    expect(await counts(person)).toEqual([0, []])
+    await person.post('/keys/upload', { one_time_keys: device.oneTimeKeys(3) })
+    expect(await counts(person)).toEqual([3, []])
+    // Somebody else goes on under the device's name.
+    const successor = await person.login({ device_id: person.deviceId })
+    expect(await counts(successor)).toEqual([0, []])
+  })
+})
