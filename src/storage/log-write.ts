@@ -51,7 +51,17 @@ export type AppendRefusal = Exclude<AppendOutcome, { outcome: 'committed' }>
 
 const arrayLiteral = (numbers: readonly number[]) => `{${numbers.join(',')}}`
 
-/** The statements of one batch, in the order in which they must run, between BEGIN and COMMIT. */
+/** Takes the next `size` positions, and tells the other processes when they are committed; its row is the last of them. */
+export function takePositions(size: number, processId: string): Query {
+  return {
+    name: 'log_take',
+    text: `WITH taken AS (UPDATE log_head SET position = position + $1 RETURNING position)
+      SELECT position, pg_notify('lethe_log', position || ' ' || $2) FROM taken`,
+    values: [size, processId],
+  }
+}
+
+/** The statements of one batch, in the order in which they must run. */
 export function batchStatements(
   batch: Batch,
   processId: string,
@@ -88,11 +98,7 @@ export function batchStatements(
     ),
   )
   const headIndex = queries.length
-  queries.push({
-    name: 'log_take',
-    text: 'UPDATE log_head SET position = position + $1 RETURNING position',
-    values: [size],
-  })
+  queries.push(takePositions(size, processId))
   add(insertedEvents(size, timeline, outliers))
   add(stateChanges(size, timeline))
   add(currentState(timeline, false))
@@ -105,11 +111,6 @@ export function batchStatements(
   // After the receipts, as the sweeper has it: one of the two would wait for the other while it holds what that one wants.
   add(prunes(timeline, sealer))
   add(announcementLogRows(size, announced))
-  queries.push({
-    name: 'log_notify',
-    text: `SELECT pg_notify('lethe_log', (SELECT position FROM log_head) || ' ' || $1)`,
-    values: [processId],
-  })
   return { queries, size, headIndex }
 }
 

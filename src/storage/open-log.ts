@@ -6,13 +6,14 @@ import { type Database, DatabaseError, transaction, type Tx } from './database.t
 import { answeredBefore } from './events.ts'
 import { type Ephemeral, type Log } from './log.ts'
 import { type Announcement, type AppendOutcome, type NewEvent, type RoomChange } from './log-changes.ts'
+import { runFlight, type TextRows } from './flight.ts'
 import { type LogEntry, type StoredEvent } from './log-entries.ts'
 import { type FollowerOptions, LogFollower } from './log-follower.ts'
 import { readHead } from './log-read.ts'
 import {
   announcementStatements, lockedDevices, type NumberedAnnouncement, type Query, receiptsStatement,
 } from './log-announcements.ts' // prettier-ignore
-import { announcementLogRows, type Batch, batchStatements, type SealedChange, sealEvents } from './log-write.ts'
+import { announcementLogRows, type Batch, batchStatements, type SealedChange, sealEvents, takePositions } from './log-write.ts' // prettier-ignore
 import { type Numbers } from './numbers.ts'
 
 /** The most entries that one transaction of the log carries. */
@@ -106,19 +107,14 @@ class GroupCommitLog implements Log {
       const size = numbered.length
       const locks = lockedDevices(size, numbered.map(({ entry }) => entry)) // prettier-ignore
       if (locks) await run(tx, locks)
-      const head = await run<PositionRow>(tx, {
-        name: 'log_take',
-        text: 'UPDATE log_head SET position = position + $1 RETURNING position',
-        values: [size],
-      })
+      const head = await run<PositionRow>(tx, takePositions(size, this.#processId))
       const rows = announcementLogRows(size, numbered)
-      const moved: PositionRow[] = []
+      const moved: number[] = []
       for (const query of announcementStatements(size, numbered, this.#numbers.sealer)) {
         const written = await run<PositionRow>(tx, query)
-        if (query.name === receiptsStatement) moved.push(...written)
+        if (query.name === receiptsStatement) moved.push(...written.map(({ position }) => position))
       }
       if (rows) await run(tx, rows)
-      await run(tx, notification(this.#processId))
       return { result, first: (head[0]?.position ?? 0) - size + 1, numbered: numbered.map(({ entry }) => entry), moved }
     })
     if (outcome.numbered.length > 0) {
@@ -221,33 +217,25 @@ class GroupCommitLog implements Log {
     for (const answer of answers) answer()
   }
 
-  /** Sends BEGIN, the statements and COMMIT in one flight; returns the head that the transaction took, and the receipts that
-   *  it wrote. */
+  /** Sends the statements in one flight; returns the head that the transaction took, and the receipts that it wrote. */
   async #runTransaction(
     queries: readonly Query[],
     headIndex: number,
-  ): Promise<{ readonly head: number; readonly moved: readonly PositionRow[] }> {
+  ): Promise<{ readonly head: number; readonly moved: readonly number[] }> {
     if (this.#db.lineage.isOver) throw new DatabaseError('CONNECTION', null, null)
     const client = (this.#writer ??= await this.#connect())
-    const flight = [client.query('BEGIN'), ...queries.map(query => client.query(query)), client.query('COMMIT')]
-    const settled = await Promise.allSettled(flight)
-    const failure = settled.find(result => result.status === 'rejected')
-    if (failure) {
-      const error: unknown = failure.reason
+    let rows: readonly TextRows[]
+    try {
+      rows = await runFlight(client, queries)
+    } catch (error) {
       if (error instanceof DatabaseError && error.isUnavailable) this.#dropWriter(client)
       throw error
     }
-    const commit = settled.at(-1)
-    if (commit?.status !== 'fulfilled' || commit.value.command !== 'COMMIT')
-      throw new DatabaseError('25P02', null, null)
-    const rowsOf = (index: number): PositionRow[] => {
-      const answer = settled[index + 1]
-      // Both statements that are looked at return positions.
-      return answer?.status === 'fulfilled' ? (answer.value.rows as PositionRow[]) : []
-    }
-    const [row] = rowsOf(headIndex)
-    if (!row) throw new DatabaseError('UNKNOWN', null, 'log_head')
-    return { head: row.position, moved: rowsOf(queries.findIndex(({ name }) => name === receiptsStatement)) }
+    // Both statements that are looked at return positions first.
+    const positionsOf = (index: number): number[] => (rows[index] ?? []).map(([position]) => Number(position))
+    const [head] = positionsOf(headIndex)
+    if (head === undefined) throw new DatabaseError('UNKNOWN', null, 'log_head')
+    return { head, moved: positionsOf(queries.findIndex(({ name }) => name === receiptsStatement)) }
   }
 
   /** A transaction failed: find out whose fault it was. When the connection is gone nobody can tell: all are refused. */
@@ -339,7 +327,7 @@ class GroupCommitLog implements Log {
   // Connections ------------------------------------------------------------------------------------------------------
 
   async #connect(): Promise<pg.Client> {
-    const client = await this.#db.connect({ pipeline: true })
+    const client = await this.#db.connect()
     client.once('end', () => {
       if (this.#writer === client) this.#writer = null
     })
@@ -359,14 +347,6 @@ class GroupCommitLog implements Log {
     await this.#writer?.end().catch(() => {
       // It was lost already.
     })
-  }
-}
-
-function notification(processId: string): Query {
-  return {
-    name: 'log_notify',
-    text: `SELECT pg_notify('lethe_log', (SELECT position FROM log_head) || ' ' || $1)`,
-    values: [processId],
   }
 }
 
@@ -396,9 +376,9 @@ function storedFrom(event: NewEvent, roomNumber: number, position: number | null
 function announcementEntries(
   first: number,
   announced: readonly NumberedAnnouncement[],
-  moved: readonly PositionRow[],
+  moved: readonly number[],
 ): LogEntry[] {
-  const written = new Set(moved.map(({ position }) => position))
+  const written = new Set(moved)
   return announced.map(({ entry }, index) => {
     const position = first + index
     return entry.kind === 'receipt' && !written.has(position) ? { kind: 'gone', position } : { ...entry, position }

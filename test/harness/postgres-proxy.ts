@@ -92,14 +92,30 @@ export class PostgresProxy {
   }
 }
 
-interface Pending {
-  readonly fate: Fate
+/** What is answered by one `ReadyForQuery`: a simple query, or the statements up to a Sync, which commits several as one. */
+class Pending {
+  readonly isSimple: boolean
   /** `COMMIT` is refused by rolling back. */
   readonly isCommit: boolean
+  /** Of the statements, in their order. */
+  readonly fates: Fate[] = []
+  /** Of the end that commits several statements. */
+  endFate: Fate = 'pass'
+  /** How many statements are done. */
+  done = 0
+
+  constructor(kind: 'start' | 'simple' | 'commit' | 'extended') {
+    this.isSimple = kind === 'simple' || kind === 'commit'
+    this.isCommit = kind === 'commit'
+  }
+
+  /** Of what Postgres is at. */
+  get fate(): Fate {
+    return this.fates[this.isSimple ? 0 : this.done] ?? this.endFate
+  }
 }
 
-const passing: Pending = { fate: 'pass', isCommit: false }
-const noPortal = 'there_is_no_such_portal'
+const executeNothing = framed('E', Buffer.concat([Buffer.from('there_is_no_such_portal\0'), Buffer.alloc(4)]))
 
 /** One connection of a client, and the one to Postgres that stands behind it. */
 class Link {
@@ -112,7 +128,12 @@ class Link {
   #bound = ''
   #isStarted = false
   /** What is still to be answered by a `ReadyForQuery`, the oldest first: to begin with, the start itself. */
-  readonly #pending: Pending[] = [passing]
+  readonly #pending: Pending[] = [new Pending('start')]
+  /** The last of them while its Sync has not come. */
+  #open: Pending | null = null
+  /** The connection breaks when the statement that was just sent is done: what comes behind it does not reach Postgres. */
+  #isLast = false
+  #isWithheld = false
 
   constructor(proxy: PostgresProxy, client: Socket, postgres: Socket, number: number) {
     this.#proxy = proxy
@@ -151,7 +172,7 @@ class Link {
 
   /** What goes on to Postgres in place of a client's message. */
   #ask(message: Buffer): Buffer | null {
-    if (this.#client.destroyed) return null
+    if (this.#client.destroyed || this.#isWithheld) return null
     if (!this.#isStarted) {
       this.#isStarted = true
       return message
@@ -163,32 +184,62 @@ class Link {
     } else if (type === 'B') {
       const portal = cString(message, 5)
       this.#bound = cString(message, 6 + Buffer.byteLength(portal))
-    } else if (type === 'Q' || type === 'E') {
-      const text = type === 'Q' ? cString(message, 5) : (this.#prepared.get(this.#bound) ?? '')
-      return this.#send(type, text, message)
+    } else if (type === 'E') {
+      const out = this.#send('E', this.#prepared.get(this.#bound) ?? '', message)
+      this.#isLast = this.#open?.fates.at(-1) === 'cut_after'
+      return out
+    } else if (type === 'Q') {
+      return this.#send('Q', cString(message, 5), message)
+    } else if (type === 'S') {
+      return this.#sync(message)
     }
-    return message
+    if (!this.#isLast) return message
+    // Done, but not committed: Postgres says so when it is asked to, and waits for more.
+    this.#isWithheld = true
+    return framed('H', Buffer.alloc(0))
   }
 
   #send(type: 'Q' | 'E', text: string, message: Buffer): Buffer | null {
     const isCommit = /^\s*commit\b/i.test(text)
-    const wanted = this.#proxy.decide({ text, connection: this.#number })
-    // What begins or rolls back a transaction fails only together with its connection.
-    const isControl = /^\s*(begin|start transaction|rollback)\b/i.test(text)
-    const fate = typeof wanted === 'object' && isControl ? 'cut_before' : wanted
+    const fate = this.#fateOf(text)
     if (fate === 'cut_before') {
       this.cut()
       return null
     }
-    this.#pending.push({ fate, isCommit })
+    if (type === 'Q') this.#pending.push(new Pending(isCommit ? 'commit' : 'simple'))
+    else if (this.#open === null) this.#pending.push((this.#open = new Pending('extended')))
+    this.#pending.at(-1)?.fates.push(fate)
     if (typeof fate !== 'object') return message
     if (isCommit) {
       if (type === 'Q') return framed('Q', Buffer.from('ROLLBACK\0'))
       throw new Error('COMMIT came as a prepared statement')
     }
-    return type === 'Q'
-      ? framed('Q', Buffer.from('SELECT there_is_no_such_column\0'))
-      : framed('E', Buffer.concat([Buffer.from(`${noPortal}\0`), Buffer.alloc(4)]))
+    return type === 'Q' ? framed('Q', Buffer.from('SELECT there_is_no_such_column\0')) : executeNothing
+  }
+
+  /** The end of the statements that were sent since the last one: where they are several it is what commits them. */
+  #sync(message: Buffer): Buffer | null {
+    const ended = this.#open
+    this.#open = null
+    this.#isLast = false
+    if (ended === null) {
+      this.#pending.push(new Pending('extended'))
+      return message
+    }
+    if (ended.fates.length < 2) return message
+    ended.endFate = this.#fateOf('COMMIT')
+    if (ended.endFate === 'cut_before') {
+      this.cut()
+      return null
+    }
+    return typeof ended.endFate === 'object' ? Buffer.concat([executeNothing, message]) : message
+  }
+
+  #fateOf(text: string): Fate {
+    const wanted = this.#proxy.decide({ text, connection: this.#number })
+    // What begins or rolls back a transaction fails only together with its connection.
+    const isControl = /^\s*(begin|start transaction|rollback)\b/i.test(text)
+    return typeof wanted === 'object' && isControl ? 'cut_before' : wanted
   }
 
   /** What goes on to the client in place of Postgres's message. */
@@ -196,18 +247,21 @@ class Link {
     if (this.#client.destroyed) return null
     const type = String.fromCharCode(message[0] ?? 0)
     if (type === 'A') return this.#proxy.keepsBack(cString(message, 9)) ? null : message
-    const current = this.#pending[0] ?? passing
+    const [current] = this.#pending
+    if (!current || !['C', 'E', 'I', 'Z'].includes(type)) return message
+    // The end of several statements is told by nothing but this.
     if (type === 'Z') this.#pending.shift()
-    else if (type === 'C' || type === 'E') {
-      if (current.fate === 'cut_after') {
-        this.cut()
-        return null
-      }
-      if (typeof current.fate === 'object') {
-        if (type === 'E' || current.isCommit) return refusal(current.fate.sqlstate)
-        throw new Error('a statement that was to be refused was not')
-      }
+    if (type === 'Z' ? current.endFate === 'cut_after' : current.fate === 'cut_after') {
+      this.cut()
+      return null
     }
+    if (type === 'Z') return message
+    const { fate } = current
+    if (typeof fate === 'object') {
+      if (type === 'E' || current.isCommit) return refusal(fate.sqlstate)
+      throw new Error('a statement that was to be refused was not')
+    }
+    current.done += 1
     return message
   }
 }
