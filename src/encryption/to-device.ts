@@ -98,6 +98,12 @@ export async function pendingMessages(
   return { messages, more: rows.length > limit }
 }
 
+/** True if nothing waits for a device up to a position, as far as is known without asking, and its queue need not be trimmed. */
+export function isQueueEmpty(ctx: Context, device: ReceivingDevice, upToPosition: number): boolean {
+  const { last, cleared, added } = hintOf(ctx, device)
+  return (last <= cleared || upToPosition <= cleared) && added < trimInterval
+}
+
 /**
  * Deletes what a device has received: its messages at positions up to and including `throughPosition`. Asks the database
  * nothing when nothing can be waiting there.

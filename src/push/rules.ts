@@ -38,6 +38,15 @@ const remembered = perServer(ctx => {
   return cache
 })
 
+/** The rules of promises that have been kept. */
+const ready = new WeakMap<Promise<UserPushRules>, UserPushRules>()
+
+/** The push rules in force for a user, if they are remembered; else `null`. */
+export function knownPushRules(ctx: Context, userId: UserId): UserPushRules | null {
+  const known = remembered(ctx).get(userId)
+  return (known && ready.get(known)) ?? null
+}
+
 /** The push rules in force for a user of this server. */
 export async function pushRulesOf(ctx: Context, userId: UserId): Promise<UserPushRules> {
   const rules = (await pushRulesOfAll(ctx, [userId])).get(userId)
@@ -64,7 +73,10 @@ export async function pushRulesOfAll(
       const own = loading.then(stored => bothForms(stored.get(userId), userId))
       cache.set(userId, own)
       // What failed is asked for again; those who wait for it are told below.
-      own.catch(() => cache.peek(userId) === own && cache.delete(userId))
+      own.then(
+        rules => ready.set(own, rules),
+        () => cache.peek(userId) === own && cache.delete(userId),
+      )
       wanted.set(userId, own)
     }
   }

@@ -226,5 +226,10 @@ export function roomHead(ctx: Context, roomId: RoomId): Promise<RoomHead | null>
   return heads(ctx).get(roomId)
 }
 
+/** The same if it is in memory; else `null`. */
+export function knownHead(ctx: Context, roomId: RoomId): RoomHead | null {
+  return heads(ctx).current(roomId)
+}
+
 /** For `append.ts` alone. */
 export const roomHeads = heads

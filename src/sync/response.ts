@@ -3,6 +3,7 @@ import { type RequestEnd } from '../http/endpoint.ts'
 import { databaseSource } from './database-source.ts'
 import { type KnownUser } from './known-users.ts'
 import { type Live, liveOf } from './live.ts'
+import { answerMessagesAlone } from './messages-alone.ts'
 import { type Waiter } from './notifier.ts'
 import { type SyncRequest } from './request.ts'
 import { accountDataTexts, withPushRules } from './sections/account-data.ts'
@@ -62,7 +63,7 @@ async function answerWhenDue(
   const finish = async (answer: Answer) => textOf(answer, await keyCountsText(ctx, caller))
   let { since } = request
   for (;;) {
-    const answer = await build(ctx, { ...request, since }, user)
+    const answer = await build(ctx, since === request.since ? request : { ...request, since }, user)
     // Whoever was signed out meanwhile is told nothing more.
     if (waiter.mustReauthenticate && since) return finish({ fields: [], next: since })
     const remainingMs = deadlineMs - clock.monotonic()
@@ -86,7 +87,7 @@ function textOf({ fields, next }: Answer, keyCounts: string): string {
   return `{${all.join(',')}}`
 }
 
-async function build(ctx: Context, request: SyncRequest, user: KnownUser): Promise<Answer> {
+function build(ctx: Context, request: SyncRequest, user: KnownUser): Answer | Promise<Answer> {
   const { since, fullState } = request
   if (!since) return buildFromDatabase(ctx, request, user)
   if (since.position > ctx.log.head) return { fields: [], next: since }
@@ -95,7 +96,7 @@ async function build(ctx: Context, request: SyncRequest, user: KnownUser): Promi
   const mark = typingMark(ctx)
   if (!fullState && since.typing === mark && since.toDevice === undefined && isQuiet(live, user, since.position))
     return { fields: [], next: { position: live.tail.head, typing: mark, epoch: since.epoch } }
-  return buildFromTail(ctx, request, since, user)
+  return answerMessagesAlone(ctx, request, since, user) ?? buildFromTail(ctx, request, since, user)
 }
 
 /** True if nothing that the user could be told of happened after a position that the tail covers. */

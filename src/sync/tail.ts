@@ -125,6 +125,11 @@ export class Tail {
     return within(this.#users.get(userId) ?? none, after, upTo)
   }
 
+  /** True if something after a position concerns the user by themselves. */
+  hasNewsOf(userId: UserId, after: number): boolean {
+    return (this.#users.get(userId)?.at(-1)?.position ?? 0) > after
+  }
+
   deviceLists(after: number, upTo: number): Placed<'device_list'>[] {
     return within(this.#deviceLists, after, upTo)
   }

@@ -13,12 +13,12 @@ import { accountDataIn, type AccountDataItem, forgottenAmong } from '../../stora
 import { eventText } from '../event-text.ts'
 import { type SyncRequest } from '../request.ts'
 import { beginning, isUnbroken, type Source, type Stay } from '../source.ts'
-import { timelineToken } from '../token.ts'
 import { type TypingNews } from '../typing-news.ts'
 import { unreadCounts } from '../unread/counter.ts'
-import { merged, type Counts, type RoomCounts } from '../unread/state.ts'
+import { type RoomCounts } from '../unread/state.ts'
 import { accountDataTexts } from './account-data.ts'
 import { receiptEventTexts, typingEventText } from './ephemeral.ts'
+import { layOutRoom } from './room-layout.ts'
 import { type StateWanted, statesFor } from './state.ts'
 import { summariesOf, type Summary, summaryText } from './summary.ts'
 import { type Timeline, timelinesOf } from './timeline.ts'
@@ -283,18 +283,22 @@ async function roomText(sync: Sync, work: Work, parts: Parts): Promise<string | 
   // The client does not know where the timeline of a room that it knew goes on: it must not join the two.
   const first = timeline.events[0]?.position ?? work.upTo
   const reachesBack = since !== null && work.after === beginning && first <= since.position
-  const fields = [
-    `"timeline":{"events":[${events.join(',')}],"limited":${timeline.isCut || reachesBack},"prev_batch":"${timelineToken(prevBatch(timeline, work))}"}`, // prettier-ignore
-  ]
-  const stateText = `{"events":[${states.join(',')}]}`
-  if (stateAfterKeys.length > 0) for (const key of stateAfterKeys) fields.push(`"${key}":${stateText}`)
-  else fields.push(`"state":${stateText}`)
-  fields.push(`"account_data":{"events":[${data.join(',')}]}`)
-  if (!work.isLeft) {
-    fields.push(`"ephemeral":{"events":[${ephemeral.join(',')}]}`, `"summary":${summary ? summaryText(summary) : '{}'}`)
-    if (counts) fields.push(...unreadTexts(counts, filter.room.timeline.unreadThreadNotifications))
-  }
-  return `{${fields.join(',')}}`
+  return layOutRoom({
+    timeline: events,
+    isLimited: timeline.isCut || reachesBack,
+    before: prevBatch(timeline, work),
+    state: states,
+    stateAfterKeys,
+    accountData: data,
+    toMembers: work.isLeft
+      ? null
+      : {
+          ephemeral,
+          summary: summary ? summaryText(summary) : '{}',
+          counts,
+          countsByThread: filter.room.timeline.unreadThreadNotifications,
+        },
+  })
 }
 
 /** What the user was at each position of a timeline. While their stay is known to be unbroken, nobody is asked. */
@@ -333,14 +337,6 @@ function prevBatch({ isCut, start, events }: Timeline, { upTo, stay }: Work): nu
   if (isCut) return start
   if (first !== undefined && first !== null) return first - 1
   return upTo === beginning ? stay.position : upTo
-}
-
-function unreadTexts(counts: RoomCounts, byThread: boolean): string[] {
-  const text = ({ notifications, highlights }: Counts) =>
-    `{"notification_count":${notifications},"highlight_count":${highlights}}`
-  if (!byThread) return [`"unread_notifications":${text(merged(counts))}`]
-  const threads = [...counts.threads].map(([root, each]) => `${JSON.stringify(root)}:${text(each)}`)
-  return [`"unread_notifications":${text(counts.main)}`, `"unread_thread_notifications":{${threads.join(',')}}`]
 }
 
 function groupByRoom<T extends { readonly roomNumber: number }>(items: readonly T[]): Map<number, T[]> {

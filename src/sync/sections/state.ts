@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type Context, perServer } from '../../context.ts'
 import { type User } from '../../http/endpoint.ts'
 import { type EventFilter, matchesEvent } from '../../protocol/filters.ts'
+import { type DeviceId } from '../../protocol/identifiers.ts'
 import { StateMap } from '../../protocol/state-map.ts'
 import { type StoredEvent } from '../../storage/log-entries.ts'
 import { membersAt, type PlacedStateChange, statesOf } from '../../storage/sync-state.ts'
@@ -134,6 +135,25 @@ function pairsOf(changes: readonly PlacedStateChange[], start: number): StateMap
   return pairs
 }
 
+/** True if a client that knows a room need be sent no member events with these messages of it. */
+export function knowsSenders(
+  ctx: Context,
+  { userNumber, deviceId }: User,
+  filter: EventFilter,
+  roomNumber: number,
+  since: number,
+  messages: readonly StoredEvent[],
+): boolean {
+  if (!filter.lazyLoadMembers) return true
+  if (filter.includeRedundantMembers) return false
+  const memory = sentMembers(ctx).get(memoryKey(userNumber, roomNumber, deviceId))
+  // An answer that the client may never have received does not count.
+  return memory !== undefined && messages.every(({ event }) => (memory.get(event.sender) ?? Infinity) <= since)
+}
+
+const memoryKey = (userNumber: number, roomNumber: number, deviceId: DeviceId | null) =>
+  `${userNumber} ${roomNumber} ${deviceId ?? ''}`
+
 interface LazyMembers {
   /** The member events at the end of the span that the client needs and does not have, by user. */
   readonly needed: Map<string, StoredEvent>
@@ -157,7 +177,7 @@ async function lazyMembers(
   const asked: { roomNumber: number; userId: string; position: number }[] = []
   const memories = new Map<number, { readonly key: string; readonly memory: Map<string, number> }>()
   for (const { roomNumber, isFull, upTo, timeline, heroes } of wanted) {
-    const key = `${caller.userNumber} ${roomNumber} ${caller.deviceId ?? ''}`
+    const key = memoryKey(caller.userNumber, roomNumber, caller.deviceId)
     const memory = isFull ? new Map<string, number>() : (sent.get(key) ?? new Map<string, number>())
     sent.set(key, memory)
     memories.set(roomNumber, { key, memory })

@@ -7,7 +7,7 @@ import { isJsonObject } from '../../protocol/json.ts'
 import { type CompiledRuleset, evaluatePushRules, preparePushEvent, type PreparedPushEvent } from '../../protocol/push-rules/evaluate.ts' // prettier-ignore
 import { relationOf } from '../../protocol/relations.ts'
 import { isExpired } from '../../protocol/retention.ts'
-import { pushRulesOf } from '../../push/rules.ts'
+import { knownPushRules, pushRulesOf } from '../../push/rules.ts'
 import { type RoomHead } from '../../rooms/head.ts'
 import { lifetimeIn, livesIn } from '../../rooms/visibility.ts'
 import { eventsById } from '../../storage/events.ts'
@@ -74,50 +74,107 @@ export async function unreadCounts(
   if (cold.length > 0) for (const [roomNumber, state] of await startCold(ctx, source, reader, cold)) states.set(roomNumber, state) // prettier-ignore
 
   const counts = new Map<number, RoomCounts>()
-  const nowMs = ctx.clock.now()
   for (const head of heads) {
-    const { roomNumber } = head.facts
-    const state = states.get(roomNumber)
-    if (!state) continue
-    const known = cache.get(`${caller.userNumber} ${roomNumber}`)
-    if (!known || known.upTo < state.upTo) cache.set(`${caller.userNumber} ${roomNumber}`, state)
-    const policy = lifetimeIn(ctx, head)
-    counts.set(
-      roomNumber,
-      countsOf(state, ({ sender, isState, ageTs, selfDestructTs }) => {
-        if (!isState && ignored.has(sender)) return false
-        return !isExpired({ event: { stateKey: isState ? '' : null }, ageTs, selfDestructTs }, policy, nowMs)
-      }),
-    )
+    const state = states.get(head.facts.roomNumber)
+    if (state) counts.set(head.facts.roomNumber, shownCounts(ctx, caller, ignored, head, state))
   }
   return counts
 }
 
+/** The counts of one room if they can be told without asking the database; else `null`. */
+export function knownUnreadCounts(
+  ctx: Context,
+  to: number,
+  caller: Pick<User, 'userId' | 'userNumber'>,
+  ignored: ReadonlySet<UserId>,
+  head: RoomHead,
+): RoomCounts | null {
+  const { tail } = liveOf(ctx)
+  const known = remembered(ctx).get(`${caller.userNumber} ${head.facts.roomNumber}`)
+  const rules = knownPushRules(ctx, caller.userId)?.compiled
+  if (!known || !rules || !tail.covers(known.upTo) || tail.head < to) return null
+  if (known.upTo >= to) return shownCounts(ctx, caller, ignored, head, known)
+  const { events, from } = newsSince(ctx, caller.userId, head, known, to)
+  const state = settle(ctx, { caller, rules }, head, events, from, knownThread)
+  return state && shownCounts(ctx, caller, ignored, head, state)
+}
+
+/** What is told of a state, which is remembered. */
+function shownCounts(
+  ctx: Context,
+  { userNumber }: Pick<User, 'userNumber'>,
+  ignored: ReadonlySet<UserId>,
+  head: RoomHead,
+  state: Unread,
+): RoomCounts {
+  const cache = remembered(ctx)
+  const name = `${userNumber} ${head.facts.roomNumber}`
+  const known = cache.get(name)
+  if (!known || known.upTo < state.upTo) cache.set(name, state)
+  const policy = lifetimeIn(ctx, head)
+  const nowMs = ctx.clock.now()
+  return countsOf(state, ({ sender, isState, ageTs, selfDestructTs }) => {
+    if (!isState && ignored.has(sender)) return false
+    return !isExpired({ event: { stateKey: isState ? '' : null }, ageTs, selfDestructTs }, policy, nowMs)
+  })
+}
+
 /** The state after the entries of the tail up to a position. */
-async function advance(ctx: Context, reader: Reader, head: RoomHead, from: Unread, to: number): Promise<Unread> {
+function advance(ctx: Context, reader: Reader, head: RoomHead, known: Unread, to: number): Promise<Unread> {
+  const { events, from } = newsSince(ctx, reader.caller.userId, head, known, to)
+  return settled(ctx, reader, head, events, from)
+}
+
+/** The events of the tail that a state does not count yet, and what it is without them, but with what was read and pruned. */
+function newsSince(
+  ctx: Context,
+  userId: UserId,
+  head: RoomHead,
+  from: Unread,
+  to: number,
+): { readonly events: readonly StoredEvent[]; readonly from: Unread } {
   const { tail } = liveOf(ctx)
   const read = new Map(from.read)
   for (const receipt of tail.receiptsOf(head.roomId, from.upTo, to)) {
-    if (receipt.userId !== reader.caller.userId) continue
+    if (receipt.userId !== userId) continue
     read.set(receipt.threadId, Math.max(read.get(receipt.threadId) ?? 0, receipt.eventPosition))
   }
   const entries = tail.eventsOf(head.roomId, from.upTo, to)
   const pruned = new Set(entries.flatMap(entry => entry.pruned.map(({ eventNumber }) => eventNumber)))
   const events = entries.map(entry => entry.stored).filter(({ eventNumber }) => tail.prunedBy(eventNumber) === null)
-  return settle(ctx, reader, head, events, { upTo: to, read, notifications: from.notifications.filter(each => !pruned.has(each.eventNumber)) }) // prettier-ignore
+  const notifications = from.notifications.filter(each => !pruned.has(each.eventNumber))
+  return { events, from: { upTo: to, read, notifications } }
+}
+
+/** Like `settle`, for events whose threads may have to be looked for. */
+async function settled(
+  ctx: Context,
+  reader: Reader,
+  head: RoomHead,
+  events: readonly StoredEvent[],
+  from: Unread,
+): Promise<Unread> {
+  const atOnce = settle(ctx, reader, head, events, from, knownThread)
+  if (atOnce) return atOnce
+  const threads = new Map<StoredEvent, string>()
+  for (const stored of events) threads.set(stored, knownThread(stored) ?? (await threadOf(ctx, stored)))
+  // Every event has its thread now.
+  return settle(ctx, reader, head, events, from, stored => threads.get(stored) ?? 'main') ?? from
 }
 
 /**
  * Evaluates the rules for events, oldest first, on top of a state. What the user says themselves counts as having read, and
- * whoever comes back begins anew: what was said before, and while they were away, is not news to them.
+ * whoever comes back begins anew: what was said before, and while they were away, is not news to them. `null` if the thread
+ * of one of the events is not known.
  */
-async function settle(
+function settle(
   ctx: Context,
   reader: Reader,
   head: RoomHead,
   events: readonly StoredEvent[],
   { upTo, read: readBefore, notifications: before }: Unread,
-): Promise<Unread> {
+  threadFor: (stored: StoredEvent) => string | null,
+): Unread | null {
   const read = new Map(readBefore)
   const notifications = [...before]
   const { userId } = reader.caller
@@ -135,7 +192,8 @@ async function settle(
     if (event.sender === userId) {
       // "When the user updates their read receipt (either by using the API or by sending an event)"
       if (event.stateKey === null) {
-        const threadId = await threadOf(ctx, stored)
+        const threadId = threadFor(stored)
+        if (threadId === null) return null
         read.set(threadId, Math.max(read.get(threadId) ?? 0, position))
       }
       continue
@@ -143,10 +201,12 @@ async function settle(
     levels ??= levelsOf(head)
     const outcome = evaluate(reader, head, levels, stored)
     if (!outcome.notify) continue
+    const threadId = threadFor(stored)
+    if (threadId === null) return null
     notifications.push({
       eventNumber: stored.eventNumber,
       position,
-      threadId: await threadOf(ctx, stored),
+      threadId,
       isHighlight: outcome.highlight,
       sender: event.sender,
       isState: event.stateKey !== null,
@@ -187,6 +247,13 @@ function evaluate(reader: Reader, head: RoomHead, levels: Levels, stored: Stored
     senderPowerLevel: levels.ofUser(event.sender),
     notificationLevels: levels.notifications,
   })
+}
+
+/** The same where the event itself says it; `null` where its parent must be looked at. */
+function knownThread({ event }: StoredEvent): string | null {
+  const relation = event.stateKey === null ? relationOf(event.content) : null
+  if (!relation) return 'main'
+  return relation.relType === 'm.thread' ? relation.eventId : null
 }
 
 /** The root of the thread that an event is in; `main` outside threads. */
@@ -271,7 +338,7 @@ async function startCold(
       (left, right) => (left.position ?? 0) - (right.position ?? 0),
     )
     const read = reads.get(roomNumber) ?? new Map<string, number>()
-    states.set(roomNumber, await settle(ctx, reader, head, events, { upTo: source.to, read, notifications: [] }))
+    states.set(roomNumber, await settled(ctx, reader, head, events, { upTo: source.to, read, notifications: [] }))
   }
   return states
 }
