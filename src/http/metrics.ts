@@ -40,9 +40,22 @@ export function createRequestMetrics(): RequestMetrics {
   }
 }
 
+/** Node's own metrics that look at every connection, one by one, whenever they are read: of ten thousand that keeps everybody
+ *  waiting for 20 ms. */
+const costlyMetrics = [
+  'process_open_fds',
+  'nodejs_active_handles',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources',
+  'nodejs_active_resources_total',
+]
+
 /** Adds what the process as a whole is doing (CPU, memory, event loop lag) and the log's head. */
 export function addProcessMetrics(registry: Registry, logHead: () => number): void {
   collectDefaultMetrics({ register: registry })
+  for (const name of costlyMetrics) registry.removeSingleMetric(name)
   new Gauge({
     name: 'lethe_log_head',
     help: 'The newest position of the log that this process has applied.',
