@@ -24,8 +24,10 @@ const jsonType = 'application/json'
 export function answerOf(result: JsonObject | Reply): Answer {
   if (!(result instanceof Reply)) return { status: 200, body: JSON.stringify(result), headers: null, errcode: null }
   const { status, body, headers } = result
+  const own = Object.entries(headers)
+  if (own.length === 0) return { status, body, headers: null, errcode: null }
   try {
-    for (const [name, value] of Object.entries(headers)) {
+    for (const [name, value] of own) {
       validateHeaderName(name)
       validateHeaderValue(name, value)
     }

@@ -43,6 +43,7 @@ export interface Callers {
 /** An answer that is more than a JSON object. */
 export class Reply {
   readonly status: number
+  /** A body without a type of its own is JSON. */
   readonly headers: Readonly<Record<string, string>>
   /** JSON text that is already built, bytes, a stream, or nothing. */
   readonly body: string | Uint8Array | Readable | null
@@ -59,12 +60,12 @@ export class Reply {
 
 /** JSON text that was built elsewhere (the hot paths join ready-made pieces). */
 export function jsonText(text: string): Reply {
-  return new Reply(text, { headers: { 'Content-Type': 'application/json' } })
+  return new Reply(text)
 }
 
 /** A JSON answer with a status other than 200. */
 export function jsonReply(status: number, body: JsonObject): Reply {
-  return new Reply(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } })
+  return new Reply(JSON.stringify(body), { status })
 }
 
 /** When nobody waits for a request's answer any more: the client has gone away, or the server drains. */
