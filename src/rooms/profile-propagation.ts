@@ -17,13 +17,14 @@ const atOnce = 10
 export async function propagateProfile(ctx: Context, userId: UserId): Promise<void> {
   const userNumber = await ctx.numbers.knownUser(userId)
   if (userNumber === null) return
-  const content = memberContent('join', undefined, await profileContent(ctx, userId))
   const rooms = await joinedRooms(ctx.db.kysely, userNumber)
   for (let start = 0; start < rooms.length; start += atOnce) {
     await Promise.all(
       rooms.slice(start, start + atOnce).map(({ roomId }) =>
         append(ctx, roomId, async room => {
           if (room.head.membership(userId) !== 'join') return
+          // Read while the room is ours: of two changes at once, whichever comes last to a room tells it of both.
+          const content = memberContent('join', undefined, await profileContent(ctx, userId))
           await addState(room, { sender: userId, type: 'm.room.member', stateKey: userId, content })
         }).catch(skipRefusal),
       ),

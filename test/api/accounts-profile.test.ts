@@ -108,6 +108,20 @@ describe('a profile', () => {
     expect(await events()).toHaveLength(4)
   })
 
+  it('ends up the same in every room when a name and an avatar are set at once', async () => {
+    const rooms = await Promise.all(Array.from({ length: 24 }, () => alice.createRoom()))
+    for (const round of ['one', 'two', 'three']) {
+      await Promise.all([
+        put(alice, 'displayname', `First ${round}`),
+        put(alice, 'avatar_url', `mxc://lethe.test/${round}`),
+        put(alice, 'displayname', `Second ${round}`),
+      ])
+      const said = await alice.get(of(alice))
+      const told = await Promise.all(rooms.map(room => alice.state(room, 'm.room.member', alice.userId)))
+      expect(told).toEqual(rooms.map(() => ({ membership: 'join', ...said })))
+    }
+  })
+
   it('loses a name that is set to nothing', async () => {
     await put(alice, 'displayname', 'Alice')
     await put(alice, 'displayname', '')
