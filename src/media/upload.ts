@@ -36,8 +36,11 @@ export interface Upload {
   readonly fileName: string | null
 }
 
-function newMediaId(ctx: Context): MediaId {
-  const mediaId = parseMediaId(Buffer.from(ctx.random.bytes(18)).toString('base64url'))
+const mediaIdBytes = 17
+
+/** A letter first: a command line would take what begins with `-` for an option. */
+function newMediaId({ random }: Context): MediaId {
+  const mediaId = parseMediaId(random.letters(1) + Buffer.from(random.bytes(mediaIdBytes)).toString('base64url'))
   if (mediaId === null) throw new Error('base64url has other characters than media IDs')
   return mediaId
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { fillMedia } from '../../src/media/upload.ts'
 import { userIdOf } from '../../src/protocol/identifiers.ts'
+import { systemRandom } from '../../src/random.ts'
 import { Readable } from 'node:stream'
 import { nobody, path, type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
@@ -42,6 +43,17 @@ describe('an upload', () => {
       'cache-control': 'private, max-age=86400, immutable',
       'access-control-allow-origin': '*',
     })
+  })
+
+  it('has an ID that no command line takes for an option', async () => {
+    // Bytes that begin so are written with a hyphen first.
+    const bytesOf = (length: number) => Uint8Array.from(systemRandom.bytes(length)).fill(0xfb, 0, 1)
+    const unlucky = await startTestServer({ loops: [], random: { ...systemRandom, bytes: bytesOf } })
+    const user = await register(unlucky)
+    const ids = [await uploadAs(user, 'one'), await uploadAs(user, 'two'), await createAs(user)]
+    expect(new Set(ids).size).toBe(3)
+    for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9][A-Za-z0-9_-]{23}$/)
+    await unlucky.close()
   })
 
   it('needs neither a type nor a name nor content', async () => {
