@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { codeOf } from '../errors.ts'
 import { systemRandom } from '../random.ts'
 import { newSigningKeyLine } from '../signing-key.ts'
-import { type CommonOptions, exits, show } from './command.ts'
+import { type CommonOptions, exits, fail, show } from './command.ts'
 
 /** Where Kubernetes puts what a pod needs to speak to its API. */
 export const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
@@ -54,11 +54,6 @@ export async function createKubernetesSecrets(options: KubernetesOptions): Promi
     if (!(error instanceof KubernetesError)) throw error
     return fail(error.message, exits.failed, options)
   }
-}
-
-function fail(message: string, exit: number, options: CommonOptions): number {
-  process.stderr.write(`${message}\n`)
-  return show({ json: { error: message }, lines: [], exit }, options)
 }
 
 const signingKey = () => newSigningKeyLine(systemRandom)

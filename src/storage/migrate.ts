@@ -75,8 +75,8 @@ export async function migrate(
     allowSilence(client)
     await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
     await lock(client)
-    await client.query(migrationsTable)
-    const todo = pending(migrations, await applied(client))
+    await client.query(makeMigrationsTable)
+    const todo = missingFrom(migrations, await applied(client))
     for (const [index, migration] of todo.entries()) {
       onProgress({ name: migration.name, step: index + 1, total: todo.length })
       await applyOrExplain(client, migration)
@@ -93,26 +93,21 @@ export async function migrate(
  * done outside of transactions is done inside: it only spares others the waiting. Throws as `migrate` does.
  */
 export async function migrateWithin(client: pg.PoolClient, migrations: readonly Migration[]): Promise<void> {
-  await client.query(migrationsTable)
+  await client.query(makeMigrationsTable)
   for (const migration of migrations) {
     const text = migration.inTransaction ? migration.text : migration.text.replace(/\bCONCURRENTLY\b/gi, '')
     await applyOrExplain(client, { ...migration, text }, false)
   }
 }
 
-/** Those of the migrations that are not among the ones named; throws `MigrationError` for names or checksums that are unknown. */
-export function missingFrom(migrations: readonly Migration[], done: readonly Applied[]): readonly Migration[] {
-  return pending(migrations, done)
-}
-
 /** The names that `migrate` would apply. Throws as it does; changes nothing. */
 export async function pendingMigrations(pool: pg.Pool, migrations: readonly Migration[]): Promise<readonly string[]> {
   const exists = await pool.query<{ found: boolean }>(`SELECT to_regclass('schema_migrations') IS NOT NULL AS found`)
   const done = exists.rows[0]?.found === true ? await applied(pool) : []
-  return pending(migrations, done).map(migration => migration.name)
+  return missingFrom(migrations, done).map(migration => migration.name)
 }
 
-const migrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations (
+const makeMigrationsTable = `CREATE TABLE IF NOT EXISTS schema_migrations (
   name        text COLLATE "C" PRIMARY KEY,
   checksum    text COLLATE "C" NOT NULL,
   applied_on  date NOT NULL DEFAULT current_date
@@ -138,8 +133,8 @@ async function applied(client: Pick<pg.Pool, 'query'> | pg.PoolClient): Promise<
   return (await client.query<Applied>('SELECT name, checksum FROM schema_migrations ORDER BY name')).rows
 }
 
-/** Compares what the code has with what the database has. */
-function pending(migrations: readonly Migration[], done: readonly Applied[]): readonly Migration[] {
+/** Those of the migrations that are not among the ones named; throws `MigrationError` for names or checksums that are unknown. */
+export function missingFrom(migrations: readonly Migration[], done: readonly Applied[]): readonly Migration[] {
   const known = new Map(migrations.map(migration => [migration.name, migration]))
   for (const { name, checksum } of done) {
     const migration = known.get(name)
