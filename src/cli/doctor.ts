@@ -8,12 +8,16 @@ import { countRooms } from '../storage/admin-rooms.ts'
 import { listUsers } from '../storage/admin-users.ts'
 import { type Database } from '../storage/database.ts'
 import { type CommonOptions, exits, type Outcome, show, withConfig } from './command.ts'
-import { bad, checkNames, type Fault, type Finding, good } from './doctor/findings.ts'
+import { bad, checkNames, type Fault, type Finding, good, type Level } from './doctor/findings.ts'
 import { lookAtDatabase, lookAtKeyring, lookAtMedia, lookAtSettings, lookAtSigningKey } from './doctor/local.ts'
 import { lookFromOutside } from './doctor/network.ts'
 import { explain } from './explain.ts'
 
-export type DoctorOptions = CommonOptions & { readonly url?: string; readonly offline?: boolean }
+export type DoctorOptions = CommonOptions & {
+  readonly url?: string
+  readonly offline?: boolean
+  readonly strict?: boolean
+}
 
 /** What a doctor counts. */
 interface Facts {
@@ -39,7 +43,7 @@ async function examine(config: Config, options: DoctorOptions): Promise<Outcome>
   } catch (error) {
     findings.push(bad('database', 'databaseAway', explain(error).replace('Lethe could not start: ', '')))
   }
-  return outcome(config, findings, facts)
+  return outcome(config, findings, facts, options.strict === true)
 }
 
 /** Faults with which no server starts. */
@@ -88,19 +92,37 @@ async function count(ctx: Context): Promise<Facts> {
   return { accounts, rooms, administrators: admins.total }
 }
 
-function outcome(config: Config, found: readonly Finding[], facts: Facts | null): Outcome {
+const marks: Readonly<Record<Level, string>> = { good: '✔', warning: '!', failure: '✘' }
+
+function outcome(config: Config, found: readonly Finding[], facts: Facts | null, isStrict: boolean): Outcome {
   const findings = checkNames.flatMap(name => found.filter(({ check }) => check === name))
-  const amiss = findings.filter(({ ok }) => !ok)
+  const messagesOf = (wanted: Level) => findings.flatMap(({ level, message }) => (level === wanted ? [message] : []))
+  const [failures, warnings] = [messagesOf('failure'), messagesOf('warning')]
   const width = Math.max(...findings.map(({ check }) => check.length))
   return {
-    json: { server_name: config.serverName, ...facts, checks: findings, warnings: amiss.map(({ message }) => message) },
+    json: {
+      server_name: config.serverName,
+      ...facts,
+      checks: findings.map(finding => ({ ...finding, ok: finding.level === 'good' })),
+      failures,
+      warnings,
+    },
     lines: [
-      ...findings.flatMap(({ check, ok, message, fix }) => [
-        `${ok ? '✔' : '✘'} ${check.padEnd(width)}  ${message}`,
+      ...findings.flatMap(({ check, level, message, fix }) => [
+        `${marks[level]} ${check.padEnd(width)}  ${message}`,
         ...(fix === null ? [] : [`  ${' '.repeat(width)}  → ${fix}`]),
       ]),
-      amiss.length === 0 ? 'All is well.' : `${amiss.length} of ${findings.length} are amiss.`,
+      verdict(findings.length, failures.length, warnings.length),
     ],
-    exit: amiss.length === 0 ? exits.done : exits.failed,
+    exit: failures.length > 0 || (isStrict && warnings.length > 0) ? exits.failed : exits.done,
   }
+}
+
+function verdict(all: number, failures: number, warnings: number): string {
+  if (failures === 0 && warnings === 0) return 'All is well.'
+  const parts = [
+    ...(failures > 0 ? [`${failures} amiss`] : []),
+    ...(warnings > 0 ? [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`] : []),
+  ]
+  return `Of ${all}: ${parts.join(', ')}.`
 }

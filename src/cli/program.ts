@@ -59,6 +59,7 @@ export function program(set: Set): Command {
   common(lethe, 'doctor', 'look at everything the server depends on, and say what is amiss and how to mend it')
     .option('--url <url>', 'where clients reach the server; without it public_base_url')
     .option('--offline', 'do not look at the server from the outside')
+    .option('--strict', 'fail because of warnings too')
     .action((options: DoctorOptions) => set(doctor(options)))
   common(lethe, 'migrate', 'bring the database to this version')
     .option('--plan', 'only say what would be done')

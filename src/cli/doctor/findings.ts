@@ -1,8 +1,11 @@
+/** How bad it is. A `warning` is of what somebody may want, such as a setting that is another by default, or what is yet to come. */
+export type Level = 'good' | 'warning' | 'failure'
+
 /** What one look came to. */
 export interface Finding {
   /** What was looked at. */
   readonly check: CheckName
-  readonly ok: boolean
+  readonly level: Level
   /** Which fault; `null` where there is none, and for settings of the database, which have their own words. */
   readonly fault: Fault | null
   /** What was found, in a sentence. */
@@ -20,8 +23,8 @@ export const checkNames = [
 export type CheckName = (typeof checkNames)[number]
 
 /**
- * Everything that a doctor may find amiss, with its remedy. docs/troubleshooting.md has a word on each. What varies comes
- * after the message.
+ * Everything that a doctor may find amiss, with its remedy; what is no failure says so. docs/troubleshooting.md has a word on
+ * each. What varies comes after the message.
  */
 export const faults = {
   databaseAway: ['The database cannot be used', 'See that it runs, and that database.url is right: host, port, role, password.'],
@@ -39,13 +42,13 @@ export const faults = {
   keyringOlder: ['The keyring is an older copy than the database has seen', 'Put the newest copy back; if there is none: lethe keys restore FILE --accept-older.'],
   keyringOpen: ['The keyring can be read by others', 'chmod 600 on the file, and 700 on its folder.'],
   keyringInDatabase: ['The keyring lies inside the database’s folder', 'Move it out, and set sealing.keyring.path: a copy of the database must not hold it.'],
-  setBack: ['The database was set back, and what was forgotten since is being forgotten again', 'Let the server run for a while, or run "lethe restore --after" while it is stopped.'],
+  setBack: ['The database was set back, and what was forgotten since is being forgotten again', 'Let the server run for a while, or run "lethe restore --after" while it is stopped.', 'warning'],
   mediaUnwritable: ['The media folder cannot be written', 'See to the owner of media.store.path, and to the room on its disk.'],
-  noAdmin: ['Nobody administers this server', 'lethe user create NAME --admin'],
-  openRegistration: ['Registration is open to everybody', 'Set registration.mode to token or closed, and invite people: lethe invite create.'],
-  adminsPublic: ['The public listener answers administrators', 'Set admin.on_public_listener to false, and use admin.listen.'],
-  contentAccess: ['Administrators may read content and sign in as others', 'Set admin.content_access to false, unless everybody here knows of it.'],
-  noLimits: ['Requests are not limited', 'Set rate_limits.enabled to true.'],
+  noAdmin: ['Nobody administers this server', 'lethe user create NAME --admin', 'warning'],
+  openRegistration: ['Registration is open to everybody', 'Set registration.mode to token or closed, and invite people: lethe invite create.', 'warning'],
+  adminsPublic: ['The public listener answers administrators', 'Set admin.on_public_listener to false, and use admin.listen.', 'warning'],
+  contentAccess: ['Administrators may read content and sign in as others', 'Set admin.content_access to false, unless everybody here knows of it.', 'warning'],
+  noLimits: ['Requests are not limited', 'Set rate_limits.enabled to true.', 'warning'],
   noProxyTrusted: ['Requests come through a proxy that is not trusted', 'Put the proxy’s network into trusted_proxies: till then all strangers share one rate limit.'],
   everybodyTrusted: ['Everybody is trusted as a proxy', 'Leave in trusted_proxies nothing but the networks of your proxies.'],
   unreachable: ['The server cannot be reached under its address', 'See that public_base_url is right, that the server runs, and that the proxy leads there.'],
@@ -62,16 +65,16 @@ export const faults = {
   uploadFailed: ['An upload did not arrive whole', 'See the log of the server and of the proxy: a timeout on bodies, or a full disk.'],
   pollsCut: ['The proxy gives up waiting before a long poll is over', 'Raise its timeout above 60 s. nginx: proxy_read_timeout.'],
   forgedAddress: ['Anybody may say which address they come from', 'Let the proxy set or append to X-Forwarded-For, and leave in trusted_proxies nothing but its network.'],
-} as const satisfies Readonly<Record<string, readonly [message: string, fix: string]>> // prettier-ignore
+} as const satisfies Readonly<Record<string, readonly [message: string, fix: string, level?: 'warning']>> // prettier-ignore
 
 export type Fault = keyof typeof faults
 
 export function good(check: CheckName, message: string): Finding {
-  return { check, ok: true, fault: null, message, fix: null }
+  return { check, level: 'good', fault: null, message, fix: null }
 }
 
 /** `detail`: what varies; it stands behind the message. */
 export function bad(check: CheckName, fault: Fault, detail?: string): Finding {
-  const [message, fix] = faults[fault]
-  return { check, ok: false, fault, message: detail === undefined ? `${message}.` : `${message}: ${detail}`, fix }
+  const [message, fix, level = 'failure'] = faults[fault]
+  return { check, level, fault, message: detail === undefined ? `${message}.` : `${message}: ${detail}`, fix }
 }

@@ -49,7 +49,7 @@ export async function lookAtDatabase(config: Config, db: Database): Promise<Seen
   const warnings = await inspectDatabase(db.pool)
   const findings: Finding[] = [
     good('database', `PostgreSQL ${facts.version} answers.`),
-    ...warnings.map(({ message, hint }) => ({ check: 'database' as const, ok: false, fault: null, message: `${capital(message)}.`, fix: `${capital(hint)}.` })), // prettier-ignore
+    ...warnings.map(({ message, hint }) => ({ check: 'database' as const, level: 'failure' as const, fault: null, message: `${capital(message)}.`, fix: `${capital(hint)}.` })), // prettier-ignore
     await lookAtClock(db),
     // Whichever it is: identifiers are declared to be compared by their bytes.
     good('collation', `Texts are ordered as in ${facts.collation}${facts.isCollationStale ? ', whose rules have changed; no index of ours depends on them' : ''}.`), // prettier-ignore
@@ -60,7 +60,7 @@ export async function lookAtDatabase(config: Config, db: Database): Promise<Seen
   const serverName = await serverNameIn(db.pool)
   if (serverName === null) findings.push(bad('schema', 'noServer'))
   else if (serverName !== config.serverName) findings.push(bad('schema', 'otherServer', `"${serverName}"`))
-  return { findings, isUsable: schema.ok && serverName === config.serverName }
+  return { findings, isUsable: schema.level === 'good' && serverName === config.serverName }
 }
 
 const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`

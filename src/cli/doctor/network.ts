@@ -26,7 +26,7 @@ export interface Outside {
 export async function lookFromOutside(outside: Outside): Promise<Finding[]> {
   const versions = await ask(outside.baseUrl, '/_matrix/client/versions', { timeoutMs: answerTimeoutMs })
   const address = lookAtAddress(outside, versions)
-  if (address.some(({ ok }) => !ok && address.length === 1)) return address
+  if (address.some(({ level }) => level !== 'good' && address.length === 1)) return address
   const known = await probe(outside, 'address')
   if (known.kind !== 'answer' || known.status !== 200) return [bad('address', 'notThisServer', outside.baseUrl)]
   // The long poll takes half a minute: everything else can be looked at meanwhile.
