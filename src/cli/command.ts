@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Config, loadConfig } from '../config.ts'
 import { type Context } from '../context.ts'
 import { MatrixError } from '../errors.ts'
@@ -100,11 +102,14 @@ export async function withContext(options: CommonOptions, work: (ctx: Context) =
   const config = settingsOf(options)
   if (config === null) return exits.unusable
   let opened: Awaited<ReturnType<typeof openContext>>
+  const isNew = config.database.url === null && !existsSync(join(config.dataDir, 'postgres'))
   try {
     opened = await openContext({ config, logger: silentLogger })
   } catch (error) {
     return fail(explain(error, 'The database cannot be used'), exits.unusable, options)
   }
+  // Whoever is in another folder than they think would go on with a server that has nothing to do with theirs.
+  if (isNew) process.stderr.write(`There was no server in ${config.dataDir}: a new one begins there. For another, name its settings with --config.\n`) // prettier-ignore
   try {
     return show(await work(opened.ctx), options)
   } catch (error) {

@@ -242,6 +242,18 @@ describe('lethe config, doctor and migrate', () => {
   )
 
   it(
+    'say when they begin a new server, as in a folder that was mistaken',
+    async () => {
+      await writeFile(join(folder, 'mistaken.yaml'), JSON.stringify({ data_dir: join(folder, 'mistaken') }))
+      const list = () => lethe(['user', 'list', '--json', '--config', 'mistaken.yaml'])
+      const [first, second] = [await list(), await list()]
+      expect(first).toMatchObject({ code: 0, err: expect.stringContaining('a new one begins there') as unknown })
+      expect(second).toMatchObject({ code: 0, err: '' })
+    },
+    patienceMs,
+  )
+
+  it(
     'end with 4 where nothing can be used',
     async () => {
       await writeFile(join(folder, 'bad.yaml'), 'lisen: {}')
