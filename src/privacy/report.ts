@@ -8,6 +8,7 @@ import { membershipsOf } from '../storage/memberships.ts'
 import { openOwnRows } from '../storage/open-own-rows.ts'
 import { countOwnRows, type Owner, type OwnRowsPage, ownRows, type RowText } from '../storage/own-rows.ts'
 import { inventory, type TableEntry } from './inventory.ts'
+import { livingRows } from './living-rows.ts'
 import { type RoomLifetime, roomLifetime } from './room-lifetime.ts'
 import { erasureWords, lifetimeWords } from './words.ts'
 
@@ -160,7 +161,7 @@ export async function pageOfRows(
   const entry: TableEntry = inventory[table]
   const columns = Object.keys(entry.columns)
   const page = await ownRows(ctx.db.kysely, inventory, table, columns, owner, after, limit)
-  const opened = openOwnRows(ctx.numbers.sealer, table, page.rows)
+  const opened = await livingRows(ctx, table, openOwnRows(ctx.numbers.sealer, table, page.rows))
   return { rows: await shownRowsOf(ctx, entry, opened), last: page.last }
 }
 

@@ -6,20 +6,26 @@ import { type JsonObject } from '../../src/protocol/json.ts'
 import { type RoomId } from '../../src/protocol/identifiers.ts'
 import { clearRetentionOverride, setRetentionOverride } from '../../src/retention/overrides.ts'
 import { sweep } from '../../src/retention/sweeper.ts'
+import { registerAdmin } from '../admin/people.ts'
+import { type Exchange } from '../harness/exchange.ts'
 import { at, objectsAt, path, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
 import { plainly, startTestServer, type TestServer } from '../harness/server.ts'
+import { unzip } from '../harness/unzip.ts'
 import { fillPath } from '../house/samples.ts'
 import { day, hour, type Populated, populatedRoom } from './rooms.ts'
 
 let server: TestServer
 let alice: Person
 let bob: Person
+/** Of a server whose operator lets administrators read content. */
+let admin: Person
 beforeAll(async () => {
   // No loops: nothing is swept unless a test says so.
-  server = await startTestServer({ loops: [], settings: plainly })
+  server = await startTestServer({ loops: [], settings: { ...plainly, admin: { content_access: true } } })
   alice = await register(server)
   bob = await register(server)
+  admin = await registerAdmin(server)
 })
 afterAll(() => server.close())
 
@@ -31,11 +37,17 @@ const postsThatRead: Readonly<Record<string, (word: string) => JsonObject>> = {
 const looksLikeReading =
   /search|messages|context|events?$|relations|threads|notifications|\/sync$|timestamp|initialSync/
 
-function reads(endpoint: Endpoint): boolean {
-  const [target = ''] = endpoint.paths
-  if (!target.startsWith('/_matrix/client/')) return false
-  if (endpoint.method === 'GET') return true
-  return endpoint.method === 'POST' && looksLikeReading.test(target)
+/** Whether an endpoint reads for those who are signed in: as a user, or else as an administrator. */
+function reads({ auth, method, paths: [target = ''] }: Endpoint, asAdmin: boolean): boolean {
+  if (asAdmin !== (auth === 'admin')) return false
+  if (!asAdmin && !/^\/_(matrix|lethe)\/client\//.test(target)) return false
+  return method === 'GET' || (method === 'POST' && !asAdmin && looksLikeReading.test(target))
+}
+
+/** What was answered, as text; the files of a ZIP are looked into. */
+function textOf({ bytes, headers }: Exchange): string {
+  if (headers['content-type'] !== 'application/zip') return bytes.toString('utf8')
+  return [...unzip(bytes).values()].map(file => file.toString('utf8')).join('\n')
 }
 
 /** The queries with which an endpoint is asked: all that it has for walking history, from its ends and from before. */
@@ -55,7 +67,7 @@ function queriesOf(endpoint: Endpoint, since: string): string[] {
 /** What every route that may tell of events answers, as text; the parameters are tried with every message. */
 async function everythingReadable(person: Person, { room, since, messages }: Populated): Promise<Map<string, string>> {
   const answers = new Map<string, string>()
-  for (const endpoint of routes.filter(reads)) {
+  for (const endpoint of routes.filter(endpoint => reads(endpoint, person === admin))) {
     const [target = ''] = endpoint.paths
     const name = `${endpoint.method} ${target}`
     const values = { userId: person.userId, deviceId: person.deviceId, roomId: room, roomIdOrAlias: room, roomAlias: '#none:lethe.test', serverName: 'lethe.test', mediaId: 'none', callId: 'none' } // prettier-ignore
@@ -66,13 +78,13 @@ async function everythingReadable(person: Person, { room, since, messages }: Pop
         const body = postsThatRead[name]
         if (!body) throw new Error(`${name} looks as if it read events: say in this test how`)
         const done = await person.request('POST', filled, body('melon'))
-        told.push(done.bytes.toString('utf8'))
+        told.push(textOf(done))
         continue
       }
       for (const query of queriesOf(endpoint, since)) {
         const done = await person.request('GET', query === '' ? filled : `${filled}?${query}`)
         if (done.status >= 500) throw new Error(`${name} answered ${done.status}`)
-        told.push(done.bytes.toString('utf8'))
+        told.push(textOf(done))
       }
     }
     answers.set(name, told.join('\n'))
@@ -89,11 +101,25 @@ describe('promise 1: at the end of its lifetime a message is gone from every rea
     await server.clock.advance(hour)
     const before = routesThatTell(await everythingReadable(bob, populated), 'melon')
     // Without these the scan would be blind.
-    const known = ['messages', 'context/:eventId', 'event/:eventId', 'relations/:eventId', 'threads', 'sync']
+    const known = ['messages', 'context/:eventId', 'event/:eventId', 'relations/:eventId', 'threads', 'sync', 'report', 'export'] // prettier-ignore
     for (const tail of known) expect([tail, before.some(name => name.endsWith(tail))]).toEqual([tail, true])
     await server.clock.advance(1)
     expect(routesThatTell(await everythingReadable(bob, populated), 'melon')).toEqual([])
     expect(await tablesThatHold(server.ctx.db, { melon: 'melon' })).not.toEqual({})
+  })
+
+  it('promise 1: for its sender too, and for administrators who may read content', async () => {
+    const populated = await populatedRoom(alice, bob, 'papaya', hour)
+    await bob.post(path`/rooms/${populated.room}/report/${populated.root}`, { reason: 'rude' })
+    await server.clock.advance(hour)
+    const tellAlice = routesThatTell(await everythingReadable(alice, populated), 'papaya')
+    expect(tellAlice).toEqual(expect.arrayContaining(['GET /_lethe/client/v1/report', 'GET /_lethe/client/v1/export']))
+    const tellAdmin = routesThatTell(await everythingReadable(admin, populated), 'papaya')
+    const known = ['messages', 'context/:eventId', 'fetch_event/:eventId', 'event_reports/:reportId']
+    for (const tail of known) expect([tail, tellAdmin.some(name => name.endsWith(tail))]).toEqual([tail, true])
+    await server.clock.advance(1)
+    expect(routesThatTell(await everythingReadable(alice, populated), 'papaya')).toEqual([])
+    expect(routesThatTell(await everythingReadable(admin, populated), 'papaya')).toEqual([])
   })
 
   it('promise 1: by a timer of its own, be it encrypted or not, the sweeper standing still', async () => {
@@ -199,8 +225,8 @@ describe('promise 4: old names, topics, avatars and display names go too', () =>
     await bob.put(path`/profile/${bob.userId}/displayname`, { displayname: 'new fig display' })
     const populated = { room, since, root: '', messages: [await alice.send(room, 'here')] }
     const old = async () => {
-      const answers = await everythingReadable(bob, populated)
-      return [...new Set([...answers.values()].join('').match(/old ?fig ?\w+/g))].sort()
+      const answers = [...(await everythingReadable(bob, populated)).values(), ...(await everythingReadable(alice, populated)).values()] // prettier-ignore
+      return [...new Set(answers.join('').match(/old ?fig ?\w+/g))].sort()
     }
     await server.clock.advance(hour - 30_000)
     expect(await old()).toEqual(['old fig display', 'old fig name', 'old fig topic', 'oldfigavatar'])
