@@ -1,5 +1,5 @@
 import { type Readable } from 'node:stream'
-import { type Context } from '../context.ts'
+import { type Context, perServer } from '../context.ts'
 import { limitExceeded, forbidden, MatrixError, notFound, tooLarge } from '../errors.ts'
 import { type ServerName } from '../protocol/identifiers.ts'
 import { type MediaId, parseMediaId } from '../protocol/media-id.ts'
@@ -12,6 +12,7 @@ import { announceArrival } from './arrivals.ts'
 import { keepFile, type WrittenFile } from './files.ts'
 import { normaliseContentType } from './headers.ts'
 import { withoutMetadata } from './metadata/strip.ts'
+import { HeldMemory } from './metadata/tiff.ts'
 
 /** How long an ID waits for its content. */
 export const awaitedUploadLifetimeMs = 24 * 3_600_000
@@ -19,6 +20,9 @@ export const awaitedUploadLifetimeMs = 24 * 3_600_000
 export const awaitedUploadLimit = 5
 /** What a user who has too many of them is told to wait. */
 const awaitedUploadRetryMs = 60_000
+
+/** How much is in memory of uploads that must be there whole to be looked at. */
+const heldMemory = perServer(() => new HeldMemory())
 
 /** Who uploads. */
 export interface Uploader {
@@ -128,7 +132,8 @@ async function keepUpload(
   const limitBytes = ctx.config.media.maxUploadBytes
   if (upload.contentLength !== null && upload.contentLength > limitBytes) throw tooLarge('The file is too large')
   const contentType = normaliseContentType(upload.contentType)
-  await keepFile(ctx, withoutMetadata(upload.stream, contentType, limitBytes), limitBytes, (tx, file) =>
+  const stripped = withoutMetadata(upload.stream, contentType, limitBytes, heldMemory(ctx))
+  await keepFile(ctx, stripped, limitBytes, (tx, file) =>
     adopt(tx, { ...file, contentType, uploadName: upload.fileName }),
   )
 }

@@ -7,6 +7,7 @@ import { createAs, downloadAs, fillAs, uploadAs } from '../api/media-server.ts'
 import { type Person, register } from '../harness/people.ts'
 import { startTestServer, type TestServer } from '../harness/server.ts'
 import { namesPlace, taggedPicture } from '../media/images.ts'
+import { camera, mark } from '../media/tiff-files.ts'
 
 let server: TestServer
 let alice: Person
@@ -54,6 +55,20 @@ describe('a picture that says where it was taken', () => {
     const mediaId = await createAs(alice)
     expect((await fillAs(alice, mediaId, await taggedPicture(64, 48))).status).toBe(200)
     expect((await downloadAs(alice, mediaId)).bytes.includes('SecretCamera')).toBe(false)
+  })
+})
+
+describe('a TIFF that says where it was taken', () => {
+  it('no longer does when it is downloaded, as image/tiff or as anything', async () => {
+    const { file, shown } = camera(true)
+    expect(file.includes(mark)).toBe(true)
+    for (const type of ['image/tiff', undefined]) {
+      const { bytes, headers } = await downloadAs(alice, await uploadAs(alice, file, type, 'scan.tiff'))
+      expect(bytes.includes(mark)).toBe(false)
+      expect((await sharp(bytes).metadata()).orientation).toBe(6)
+      expect(await sharp(bytes).toColourspace('b-w').raw().toBuffer()).toEqual(shown)
+      expect(headers['content-length']).toBe(String(bytes.length))
+    }
   })
 })
 

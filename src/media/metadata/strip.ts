@@ -6,6 +6,7 @@ import { stripGif } from './gif.ts'
 import { isIsoMedia, stripIsoMedia } from './iso-media.ts'
 import { stripJpeg } from './jpeg.ts'
 import { stripPng } from './png.ts'
+import { HeldMemory, isTiff, stripTiff } from './tiff.ts'
 import { stripWebp } from './webp.ts'
 
 /** What is written at a time, so that small pieces do not make small writes. */
@@ -19,16 +20,24 @@ const strippers: Readonly<Record<ImageFormat, (reader: ByteReader) => AsyncGener
 }
 
 /**
- * An upload as it is kept. Pictures and films (JPEG, PNG, GIF, WebP, HEIC, AVIF, MP4, QuickTime, by their first bytes) lose what
- * they tell beside what they show: where and when they were taken, by which camera, thumbnails, comments. They are not
- * encoded anew, and keep colours and orientation. Everything else, encrypted files among it, passes unchanged. Takes a
- * normalised type. The stream is read to its end; it throws M_TOO_LARGE after `limitBytes`.
+ * An upload as it is kept. Pictures and films (JPEG, PNG, GIF, WebP, TIFF, HEIC, AVIF, MP4, QuickTime, by their first bytes)
+ * lose what they tell beside what they show: where and when they were taken, by which camera, thumbnails, comments. They are
+ * not encoded anew, and keep colours and orientation. Everything else, encrypted files among it, passes unchanged. Takes a
+ * normalised type. The stream is read to its end; it throws M_TOO_LARGE after `limitBytes`, and M_LIMIT_EXCEEDED when too
+ * many are looked at that must be in memory: `held` counts them.
  */
-export function withoutMetadata(stream: Readable, contentType: string, limitBytes: number): Readable {
-  return Readable.from(gathered(stripped(new ByteReader(stream, limitBytes), contentType)), { objectMode: false })
+export function withoutMetadata(
+  stream: Readable,
+  contentType: string,
+  limitBytes: number,
+  held = new HeldMemory(),
+): Readable {
+  const pieces = stripped(new ByteReader(stream, limitBytes), contentType, held)
+  return Readable.from(gathered(pieces), { objectMode: false })
 }
 
-async function* stripped(reader: ByteReader, contentType: string): AsyncGenerator<Buffer> {
+async function* stripped(reader: ByteReader, contentType: string, held: HeldMemory): AsyncGenerator<Buffer> {
+  if (isTiff(await reader.peek(4))) return yield* stripTiff(reader, held, contentType === unknownType)
   if (isIsoMedia(await reader.peek(imageHeadBytes))) return yield* stripIsoMedia(reader)
   const format = pictureIn(await reader.peek(imageHeadBytes), contentType)
   if (format === null) return yield* reader.pass(Infinity)
