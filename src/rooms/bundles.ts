@@ -2,7 +2,7 @@ import { type Context } from '../context.ts'
 import { clientEvent } from '../protocol/client-event.ts'
 import { type JsonObject } from '../protocol/json.ts'
 import { relatedEvents } from '../storage/relations.ts'
-import { type StoredEvent } from '../storage/log-entries.ts'
+import { eventFlags, type StoredEvent } from '../storage/log-entries.ts'
 import { type Viewer } from './client-events.ts'
 import { type RoomHead } from './head.ts'
 import { ignoredBy } from './ignored-users.ts'
@@ -54,7 +54,8 @@ export async function bundledAggregations(
     const found = related.get(parent.event.eventId)
     if (!found) continue
     const bundle: JsonObject = {}
-    const isWhole = parent.redactedBy === null
+    // Whoever redacted it may have been erased, and the redaction with them.
+    const isWhole = (parent.flags & eventFlags.redacted) === 0
     if (isWhole && found.edit && visible.has(found.edit.eventNumber)) bundle['m.replace'] = shown(found.edit, null)
     if (found.thread && visible.has(found.thread.latest.eventNumber)) {
       const edit = ofLatest.get(found.thread.latest.event.eventId)?.edit ?? null
