@@ -380,7 +380,6 @@ table memberships
   event_number bigint not null
   position bigint not null
   is_forgotten boolean not null default false
-  stripped_state bytea
   constraint memberships_event_number_fkey FOREIGN KEY (event_number) REFERENCES events(event_number) ON DELETE CASCADE
   constraint memberships_membership_check CHECK ((membership = ANY (ARRAY['join'::text, 'invite'::text, 'knock'::text, 'leave'::text, 'ban'::text])))
   constraint memberships_pkey PRIMARY KEY (room_number, user_number)
@@ -484,6 +483,7 @@ table reports
   constraint reports_reported_number_fkey FOREIGN KEY (reported_number) REFERENCES users(user_number)
   constraint reports_room_number_fkey FOREIGN KEY (room_number) REFERENCES rooms(room_number) ON DELETE CASCADE
   constraint reports_user_number_fkey FOREIGN KEY (user_number) REFERENCES users(user_number)
+  CREATE INDEX reports_event ON reports USING btree (event_id) WHERE (event_id IS NOT NULL)
   CREATE INDEX reports_received ON reports USING btree (received_ts)
   CREATE INDEX reports_room ON reports USING btree (room_number)
 

@@ -3,22 +3,20 @@ import { type Context, perServer } from '../context.ts'
 import { describeError } from '../log.ts'
 import { deleteMedia } from '../media/delete.ts'
 import { type EventId, type RoomId } from '../protocol/identifiers.ts'
-import { parseJson } from '../protocol/json-reader.ts'
-import { isJsonObject } from '../protocol/json.ts'
 import { prunedEvent } from '../rooms/append.ts'
-import { roomHead } from '../rooms/head.ts'
 import { leaveAllRooms } from '../rooms/leave-all.ts'
 import { whileAlone } from '../storage/advisory-lock.ts'
 import { DatabaseError, transaction, type Tx } from '../storage/database.ts'
 import {
   type Erasure, type ErasureCounts, type EventToErase, eventsToErase, finishErasure, noteErasure, pruneInPlace,
-  replaceToldState, type ToldState, toldStatesNaming, unfinishedErasures,
+  unfinishedErasures,
 } from '../storage/erasures.ts' // prettier-ignore
 import { eventBody, eventsByNumber } from '../storage/events.ts'
 import { noteDeadSeals } from '../storage/keyring-row.ts'
 import { mediaOfUser } from '../storage/media.ts'
 import { membershipsOf } from '../storage/memberships.ts'
 import { countOwnRows, deleteOwnRows } from '../storage/own-rows.ts'
+import { forgetReportedUser } from '../storage/reports.ts'
 import { forgetEvents } from '../storage/sweep.ts'
 import { inventory } from './inventory.ts'
 import { receiptLifetimeMs } from './lifetimes.ts'
@@ -129,11 +127,10 @@ class Eraser {
       await this.#walk(room, index === 0 ? position : beginning)
       if (this.#signal.aborted) return
     }
-    for (const told of await toldStatesNaming(this.#ctx.db.kysely, this.#ctx.numbers.sealer, this.#erasure))
-      await this.#retell(told)
     for (const table of ['transactions', 'event_relations', 'receipts', 'device_list_changes'] as const) {
       await this.#deleteRows(table)
     }
+    await this.#step(async tx => ({ pruned: { reports: await forgetReportedUser(tx, userNumber) } }))
     await this.#deleteMedia()
     if (this.#signal.aborted) return
     await this.#ctx.log.post([{ kind: 'erasure', userId }])
@@ -217,32 +214,6 @@ class Eraser {
     return stored.flatMap(({ eventNumber, event }) => {
       const pruned = prunedEvent(event, facts.version)
       return pruned ? [{ eventNumber, eventId: event.eventId, body: eventBody(pruned, facts.version) }] : []
-    })
-  }
-
-  /**
-   * Those who have not answered an invitation were told the state of the room: what the user said there is replaced by what
-   * the room says now, their name and picture are taken out.
-   */
-  async #retell(told: ToldState): Promise<void> {
-    const { userId } = this.#erasure
-    const parsed = parseJson(told.strippedState)
-    const events = parsed.ok && Array.isArray(parsed.value) ? parsed.value : []
-    const roomId = (await this.#ctx.numbers.rooms([told.roomNumber])).get(told.roomNumber)?.roomId
-    const head = roomId === undefined ? null : await roomHead(this.#ctx, roomId)
-    const retold = events.map(event => {
-      if (!isJsonObject(event)) return event
-      const { type, state_key: stateKey, sender, content } = event
-      if (type === 'm.room.member') {
-        const membership = isJsonObject(content) ? (content['membership'] ?? 'leave') : 'leave'
-        return stateKey === userId ? { ...event, content: { membership } } : event
-      }
-      if (sender !== userId || typeof type !== 'string' || typeof stateKey !== 'string') return event
-      return { ...event, content: head?.event(type, stateKey)?.content ?? {} }
-    })
-    await this.#step(async tx => {
-      const isReplaced = await replaceToldState(tx, this.#ctx.numbers.sealer, told, JSON.stringify(retold))
-      return { pruned: { memberships: isReplaced ? 1 : 0 } }
     })
   }
 

@@ -3,7 +3,6 @@ import { badJson, forbidden, invalidParam, roomInUse, tooLarge, unavailable } fr
 import { authEventsFor } from '../protocol/auth/auth-events.ts'
 import { authorise } from '../protocol/auth/authorise.ts'
 import { mayRedact } from '../protocol/auth/redaction.ts'
-import { strippedEvent, strippedStateTypes } from '../protocol/client-event.ts'
 import { kept, type Lifespan } from '../privacy/seal.ts'
 import { type Event } from '../protocol/event.ts'
 import { buildEvent } from '../protocol/event-builder.ts'
@@ -129,7 +128,6 @@ export class OpenRoom {
       numbers.user(event.sender),
     ])
     const prunes = event.redacts === null ? [] : await this.#prune(event, event.redacts)
-    const strippedState = strippedStateFor(event, head)
     const ageTs = Math.min(event.originServerTs, clock.now())
     const stored: StoredEvent = {
       eventNumber,
@@ -180,7 +178,6 @@ export class OpenRoom {
                 userNumber: await numbers.user(member),
                 membership: membershipIn(event.content),
                 eventNumber,
-                strippedState: strippedState && JSON.stringify(strippedState),
               },
             ],
       prunes,
@@ -288,19 +285,6 @@ function prunedText(event: Event, version: RoomVersion): string | null {
 function chosenEventId(ctx: Context): EventId {
   // It has the grammar of an event ID of those versions by construction.
   return `$${ctx.random.letters(24)}:${ctx.serverName}` as EventId
-}
-
-/** What the subject of an invitation or a knock may know of the room; `null` for every other event. */
-function strippedStateFor(event: Event, head: RoomHead): JsonObject[] | null {
-  if (event.type !== 'm.room.member') return null
-  const membership = membershipIn(event.content)
-  if (membership !== 'invite' && membership !== 'knock') return null
-  const sender = membership === 'invite' ? head.event('m.room.member', event.sender) : null
-  const shown = [...strippedStateTypes.map(type => head.event(type)), sender, event]
-  return shown.flatMap(state => {
-    const stripped = state && strippedEvent(state)
-    return stripped ? [stripped] : []
-  })
 }
 
 /** What an append came to. `repeated`: the request's transaction ID was used before, for this event. */

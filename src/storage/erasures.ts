@@ -4,7 +4,6 @@ import { kept, type Sealer } from '../privacy/seal.ts'
 import { type Reader, type Tx } from './database.ts'
 import { sealOfSql } from './keyring-row.ts'
 import { eventFlags } from './log-entries.ts'
-import { strippedStateName } from './memberships.ts'
 import { namesUser, type Owner } from './own-rows.ts'
 import { type ExpiredEvent } from './sweep.ts'
 
@@ -238,59 +237,6 @@ export async function pruneInPlace(
   await sql`UPDATE events SET body = stub.body, pruned = NULL, seal_bucket = NULL, flags = flags | ${eventFlags.redacted}
     FROM unnest(${numbers}::bigint[], ${stubs}::bytea[]) AS stub (number, body)
     WHERE event_number = stub.number`.execute(tx)
-}
-
-/** What somebody who has not answered an invitation, or whose knock is not answered, was told of a room. */
-export interface ToldState {
-  readonly roomNumber: number
-  readonly userNumber: number
-  /** A JSON array of stripped state events. */
-  readonly strippedState: string
-  /** As it stands in the table. */
-  readonly sealed: Buffer
-}
-
-/** What was told of rooms that the user has been in where it names the user. */
-export async function toldStatesNaming(
-  reader: Reader,
-  sealer: Sealer,
-  { userId, userNumber }: Owner,
-): Promise<ToldState[]> {
-  const rows = await reader
-    .selectFrom('memberships')
-    .select(['room_number', 'user_number', 'stripped_state'])
-    .where('stripped_state', 'is not', null)
-    .where('room_number', 'in', query =>
-      query.selectFrom('memberships').select('room_number').where('user_number', '=', userNumber),
-    )
-    .execute()
-  return rows.flatMap(({ room_number: roomNumber, user_number: toldNumber, stripped_state: sealed }) => {
-    const told = sealed && sealer.open(sealed, strippedStateName(roomNumber, toldNumber))
-    if (!sealed || !told?.includes(userId)) return []
-    return [{ roomNumber, userNumber: toldNumber, strippedState: told, sealed }]
-  })
-}
-
-/** Replaces what was told, unless it has changed since. Returns whether it was there. */
-export async function replaceToldState(
-  tx: Tx,
-  sealer: Sealer,
-  { roomNumber, userNumber, sealed }: ToldState,
-  strippedState: string,
-): Promise<boolean> {
-  const place = sealer.accountPlace(userNumber)
-  // Whoever has been erased meanwhile has no key, and need not be told.
-  const isErased = sealer.isOn && sealer.keyAt(place) === null
-  const result = await tx
-    .updateTable('memberships')
-    .set({
-      stripped_state: isErased ? null : sealer.seal(strippedState, place, strippedStateName(roomNumber, userNumber)),
-    })
-    .where('room_number', '=', roomNumber)
-    .where('user_number', '=', userNumber)
-    .where('stripped_state', '=', sealed)
-    .executeTakeFirst()
-  return result.numUpdatedRows === 1n
 }
 
 /** Tables of which others hold a foreign key come after those others, so that deleting in this order counts every row. */

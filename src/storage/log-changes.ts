@@ -44,7 +44,6 @@ export interface NewMembership {
   readonly userNumber: number
   readonly membership: string
   readonly eventNumber: number
-  readonly strippedState: string | null
 }
 
 export interface NewEvent {

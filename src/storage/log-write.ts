@@ -10,7 +10,6 @@ import { kept, type Sealer } from '../privacy/seal.ts'
 import { endingBucket, Slices } from './sealed.ts'
 import { sealOfSql } from './keyring-row.ts'
 import { eventFlags, logKinds } from './log-entries.ts'
-import { strippedStateName } from './memberships.ts'
 
 /** What one transaction of the log writes. Positions: all events, then the changes' announcements, then the others. */
 export interface Batch {
@@ -104,7 +103,7 @@ export function batchStatements(
   add(currentState(timeline, false))
   add(currentState(timeline, true))
   add(superseded(timeline))
-  add(memberships(size, timeline, sealer))
+  add(memberships(size, timeline))
   add(relations(timeline))
   add(mediaReferences(timeline))
   queries.push(...announcementStatements(size, announced, sealer))
@@ -323,7 +322,7 @@ function superseded(timeline: readonly Placed[]): Query | null {
   }
 }
 
-function memberships(size: number, timeline: readonly Placed[], sealer: Sealer): Query | null {
+function memberships(size: number, timeline: readonly Placed[]): Query | null {
   const last = new Map<string, Placed & { membership: NewEvent['memberships'][number] }>()
   for (const placed of timeline) {
     for (const membership of placed.event.memberships) {
@@ -334,12 +333,12 @@ function memberships(size: number, timeline: readonly Placed[], sealer: Sealer):
   if (rows.length === 0) return null
   return {
     name: 'log_memberships',
-    text: `INSERT INTO memberships (room_number, user_number, membership, event_number, position, stripped_state)
-      SELECT room, usr, membership, event, ${positionOf('ordinal')}, stripped
-      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::bytea[])
-        AS new (room, usr, membership, event, ordinal, stripped)
+    text: `INSERT INTO memberships (room_number, user_number, membership, event_number, position)
+      SELECT room, usr, membership, event, ${positionOf('ordinal')}
+      FROM unnest($2::integer[], $3::integer[], $4::text[], $5::bigint[], $6::integer[])
+        AS new (room, usr, membership, event, ordinal)
       ON CONFLICT (room_number, user_number) DO UPDATE SET membership = excluded.membership,
-        event_number = excluded.event_number, position = excluded.position, stripped_state = excluded.stripped_state,
+        event_number = excluded.event_number, position = excluded.position,
         is_forgotten = memberships.is_forgotten AND excluded.membership IN ('leave', 'ban')`,
     values: [
       size,
@@ -348,16 +347,6 @@ function memberships(size: number, timeline: readonly Placed[], sealer: Sealer):
       rows.map(({ membership }) => membership.membership),
       rows.map(({ membership }) => membership.eventNumber),
       rows.map(({ offset }) => offset),
-      rows.map(({ membership: { strippedState, userNumber }, change }) =>
-        // Whoever has been erased has no key any more, and is told nothing.
-        strippedState === null || (sealer.isOn && sealer.keyAt(sealer.accountPlace(userNumber)) === null)
-          ? null
-          : sealer.seal(
-              strippedState,
-              sealer.accountPlace(userNumber),
-              strippedStateName(change.roomNumber, userNumber),
-            ),
-      ),
     ],
   }
 }
@@ -377,6 +366,7 @@ function prunes(timeline: readonly Placed[], sealer: Sealer): Query | null {
     text: `WITH pruned AS (
         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::integer[], $4::bigint[]) AS pruned (number, body, bucket, by)),
       shown AS (DELETE FROM media_references WHERE event_number IN (SELECT number FROM pruned)),
+      related AS (DELETE FROM event_relations WHERE child_number IN (SELECT number FROM pruned)),
       said AS (
         INSERT INTO dead_seals
         SELECT seal FROM events e CROSS JOIN LATERAL (SELECT ${sealOfSql('e.body')} AS seal) s

@@ -13,10 +13,6 @@ export interface MembershipRow {
   readonly eventNumber: number
 }
 
-/** What the stripped state of an invitation or a knock is sealed under. */
-export const strippedStateName = (roomNumber: number, userNumber: number): string =>
-  `stripped_state ${roomNumber} ${userNumber}`
-
 interface Row {
   room_id: string
   room_number: number

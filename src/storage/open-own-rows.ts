@@ -4,7 +4,6 @@ import { jobSealName } from './background-jobs.ts'
 import { deviceSealName } from './devices.ts'
 import { filterSealName } from './filters.ts'
 import { uploadSealName } from './media.ts'
-import { strippedStateName } from './memberships.ts'
 import { type RowText } from './own-rows.ts'
 import { profileSealName } from './profiles.ts'
 import { reportSealName } from './reports.ts'
@@ -24,7 +23,6 @@ export const sealedColumns: Readonly<Record<string, NameOf>> = {
   'profiles.value': row => profileSealName(number(row, 'user_number'), text(row, 'key')),
   'filters.body': row => filterSealName(number(row, 'user_number'), number(row, 'filter_number')),
   'devices.display_name': row => deviceSealName(number(row, 'user_number'), text(row, 'device_id')),
-  'memberships.stripped_state': row => strippedStateName(number(row, 'room_number'), number(row, 'user_number')),
   'background_jobs.request': row => jobSealName(text(row, 'job_id'), 'request'),
   'background_jobs.progress': row => jobSealName(text(row, 'job_id'), 'progress'),
   'reports.reason': row => reportSealName(number(row, 'user_number'), number(row, 'received_ts')),

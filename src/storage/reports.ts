@@ -5,6 +5,9 @@ import { type EventId, type RoomId, type UserId } from '../protocol/identifiers.
 import { type Reader, type Tx } from './database.ts'
 import { noteDeadSeals, sealOfSql } from './keyring-row.ts'
 
+/** Stands for an event that was reported and has been forgotten since. */
+const gone = ''
+
 /** What a user reported to the administrators. */
 export interface Report {
   readonly reportNumber: number
@@ -12,7 +15,7 @@ export interface Report {
   readonly reporter: UserId
   /** `null` for a report of a user. */
   readonly roomId: RoomId | null
-  /** `null` for a report of a room or a user. */
+  /** `null` for a report of a room or a user, and of an event that is gone. */
   readonly eventId: EventId | null
   /** Who sent the event, or the user who was reported; `null` for a report of a room. */
   readonly target: UserId | null
@@ -119,7 +122,7 @@ function reportOfRow(sealer: Sealer, row: ReportRow): Report {
     // The columns hold nothing but identifiers that were parsed before they were inserted.
     reporter: row.reporter_id as UserId,
     roomId: row.room_id as RoomId | null,
-    eventId: row.event_id as EventId | null,
+    eventId: row.event_id === gone ? null : (row.event_id as EventId | null),
     target: row.target_id as UserId | null,
     reason: sealer.open(row.reason, reportSealName(row.user_number, row.received_ts)) ?? '',
     score: row.score,
@@ -174,6 +177,21 @@ export async function deleteReport(tx: Tx, kind: ReportKind, reportNumber: numbe
   if (!result) return false
   await noteDeadSeals(tx, result.seal === null ? [] : [result.seal])
   return true
+}
+
+/** Lets the reports of events that are deleted name them no more. */
+export async function forgetReportedEvents(tx: Tx, eventIds: readonly EventId[]): Promise<void> {
+  await sql`UPDATE reports SET event_id = ${gone} WHERE event_id = ANY(${[...eventIds]}::text[])`.execute(tx)
+}
+
+/** Lets the reports of a user, and of what they sent, name them no more. Returns how many there were. */
+export async function forgetReportedUser(tx: Tx, userNumber: number): Promise<number> {
+  const result = await tx
+    .updateTable('reports')
+    .set({ reported_number: null })
+    .where('reported_number', '=', userNumber)
+    .executeTakeFirst()
+  return Number(result.numUpdatedRows)
 }
 
 /** Deletes at most `limit` reports from before a time, whose keys die by themselves. Returns how many. */

@@ -6,6 +6,7 @@ import { sealOfSql } from './keyring-row.ts'
 import { eventColumns, eventJoins, type EventRow, storedEvents } from './events.ts'
 import { eventFlags, logKinds, type StoredEvent } from './log-entries.ts'
 import { type Numbers } from './numbers.ts'
+import { forgetReportedEvents } from './reports.ts'
 
 /** A room, by both of its names. */
 export interface SweptRoom {
@@ -272,7 +273,7 @@ const lockTimeoutMs = 200
 
 /**
  * Deletes events, or leaves their pruned form where a text is given, and everything that points to them: receipts, read
- * markers, transaction IDs, relations, entries of the log, references of redactions, snapshots of the state that nothing else
+ * markers, transaction IDs, relations, reports, entries of the log, references of redactions, snapshots of the state that nothing else
  * refers to. The transaction must be of the isolation level repeatable read, so that what was found is what is deleted.
  */
 export async function forgetEvents(tx: Tx, sealer: Sealer, { events, pruned, passingBucket }: Sweeping): Promise<void> {
@@ -290,6 +291,7 @@ export async function forgetEvents(tx: Tx, sealer: Sealer, { events, pruned, pas
   await sql`DELETE FROM event_relations WHERE parent_id = ANY(${ids})`.execute(tx)
   await sql`DELETE FROM event_relations WHERE child_number = ANY(${numbers})`.execute(tx)
   await sql`DELETE FROM media_references WHERE event_number = ANY(${numbers})`.execute(tx)
+  await forgetReportedEvents(tx, ids)
   await sql`DELETE FROM log WHERE position = ANY(${positions}) AND kind = ${logKinds.event}`.execute(tx)
   await sql`UPDATE events SET redacted_by = NULL WHERE redacted_by = ANY(${numbers})`.execute(tx)
   await killSeals(tx, numbers, passingBucket)

@@ -3,7 +3,6 @@ import { type Reader, statement } from './database.ts'
 import { accountDataName } from './account-data.ts'
 import { eventsByNumber } from './events.ts'
 import { type StoredEvent } from './log-entries.ts'
-import { strippedStateName } from './memberships.ts'
 import { type Numbers } from './numbers.ts'
 
 const ownMembers = statement<
@@ -42,25 +41,6 @@ export async function ownMemberChanges(
     position: row.position,
     event: row.event_number === null ? null : (events.get(row.event_number) ?? null),
   }))
-}
-
-const strippedStates = statement<[number, readonly number[]], { room_number: number; stripped_state: Buffer | null }>(
-  'sync_stripped_states',
-  'SELECT room_number, stripped_state FROM memberships WHERE user_number = $1 AND room_number = ANY($2)',
-)
-
-/** What an invited or knocking user may know of the rooms, as JSON text, by room number. */
-export async function strippedStatesOf(
-  reader: Reader,
-  sealer: Sealer,
-  userNumber: number,
-  roomNumbers: readonly number[],
-): Promise<Map<number, string>> {
-  if (roomNumbers.length === 0) return new Map()
-  const rows = await strippedStates.run(reader, [userNumber, roomNumbers])
-  const opened = (row: (typeof rows)[number]) =>
-    row.stripped_state && sealer.open(row.stripped_state, strippedStateName(row.room_number, userNumber))
-  return new Map(rows.map(row => [row.room_number, opened(row) ?? '[]']))
 }
 
 const forgotten = statement<[number, readonly number[]], { room_number: number }>(

@@ -224,7 +224,6 @@ export interface Tables {
     event_number: number
     position: number
     is_forgotten: Generated<boolean>
-    stripped_state: Buffer | null
   }
   event_relations: {
     parent_id: string

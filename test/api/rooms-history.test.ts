@@ -277,3 +277,24 @@ describe('those who are ignored', () => {
     expect(await heard()).toEqual(everything)
   })
 })
+
+describe('a reply in a thread that was redacted', () => {
+  it('is no part of the thread any more, nor its sender, and no row says what it belonged to', async () => {
+    const room = await alice.createRoom({ preset: 'public_chat' })
+    await bob.join(room)
+    const root = await alice.send(room, 'root')
+    const reply = (body: string) => ({ msgtype: 'm.text', body, 'm.relates_to': { rel_type: 'm.thread', event_id: root } }) // prettier-ignore
+    await alice.send(room, reply('stays'))
+    const said = await bob.send(room, reply('goes'))
+    const threads = async () => {
+      const target = `/_matrix/client/v1${path`/rooms/${room}/threads`}`
+      return objectsAt(await bob.get(target, { include: 'participated' }), 'chunk')
+    }
+    const related = async () =>
+      (await server.ctx.db.pool.query('SELECT FROM event_relations JOIN events ON event_number = child_number WHERE event_id = $1', [said])).rowCount // prettier-ignore
+    expect([(await threads()).length, await related()]).toEqual([1, 1])
+    await bob.redact(room, said)
+    expect([(await threads()).length, await related()]).toEqual([0, 0])
+    expect(at(await alice.event(room, root), 'unsigned', 'm.relations', 'm.thread', 'count')).toBe(1)
+  })
+})

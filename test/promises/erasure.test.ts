@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { sweep } from '../../src/retention/sweeper.ts'
 import { eraseAll } from '../../src/privacy/eraser.ts'
+import { registerAdmin } from '../admin/people.ts'
 import { exchange } from '../harness/exchange.ts'
 import { at, objectsAt, path, type Person, register, text } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
@@ -139,6 +140,50 @@ describe('promise 20: a sync that goes on', () => {
     const after = await bob.sync({ since })
     expect(JSON.stringify(after)).not.toContain('a whispered canary')
     expect(JSON.stringify(after)).toContain(erin.userId)
+  })
+})
+
+describe('promise 20: one whom administrators had to do with', () => {
+  it('promise 20: is in no report any more, and the receipt says where they remain', async () => {
+    const [heidi, admin] = [await register(server), await registerAdmin(server)]
+    const room = await heidi.createRoom({ preset: 'public_chat' })
+    await bob.join(room)
+    const said = await heidi.send(room, 'a word too much')
+    await bob.post(path`/rooms/${room}/report/${said}`, { reason: 'it was rude' })
+    await bob.post(path`/users/${heidi.userId}/report`, { reason: 'they are rude' })
+    await admin.post(path`/_synapse/admin/v1/user/${heidi.userId}/redact`, { rooms: [] })
+    const { rows } = await server.ctx.db.pool.query<{ user_number: number }>('SELECT user_number FROM users WHERE user_id = $1', [heidi.userId]) // prettier-ignore
+    expect(await tablesWithNumber(rows[0]?.user_number ?? 0)).toContain('reports')
+    const receiptPath = await erase(heidi)
+    await eraseAll(server.ctx)
+    const holding = (await tablesThatHold(server.ctx.db, { id: heidi.userId }))['id'] ?? []
+    const numbered = await tablesWithNumber(rows[0]?.user_number ?? 0)
+    expect(holding).toContain('background_jobs')
+    expect(numbered).not.toContain('reports')
+    const listed = keptIn((await fetchPage('POST', receiptPath)).text)
+    expect([...holding, ...numbered].filter(table => !listed.includes(table))).toEqual([])
+    // What was reported is still there for whoever has to see to it.
+    const { event_reports: reports } = await admin.get('/_synapse/admin/v1/event_reports')
+    expect(reports).toMatchObject([{ event_id: null, sender: null, reason: 'it was rude', room_id: room }])
+  })
+})
+
+describe('promise 20: a redaction by one who is erased', () => {
+  it('promise 20: goes on to hide what was said in its place', async () => {
+    const [ivan, judy] = [await register(server), await register(server)]
+    const room = await ivan.createRoom({ preset: 'public_chat', power_level_content_override: { users: { [judy.userId]: 100 } } }) // prettier-ignore
+    await judy.join(room)
+    const said = await ivan.send(room, 'a word')
+    const edit = { msgtype: 'm.text', body: 'a better word' }
+    await ivan.send(room, { ...edit, 'm.new_content': edit, 'm.relates_to': { rel_type: 'm.replace', event_id: said } })
+    expect(JSON.stringify(await ivan.event(room, said))).toContain('a better word')
+    await judy.redact(room, said)
+    await ivan.send(room, 'on')
+    await erase(judy)
+    await eraseAll(server.ctx)
+    const shown = await ivan.event(room, said)
+    expect(shown['content']).toEqual({})
+    expect(JSON.stringify(shown)).not.toContain('a better word')
   })
 })
 

@@ -168,6 +168,11 @@ describe('promise 2: within a sweep no row contains or points to it', () => {
       )
     const since = await bob.now()
     expect(await unread(byPolicy.room)).toBeGreaterThan(0)
+    // Of what is reported administrators still learn by whom and why.
+    for (const { room, root } of [byPolicy, byTimer]) {
+      await bob.post(path`/rooms/${room}/report/${root}`, { reason: 'it was rude' })
+    }
+    expect(await tablesThatHold(server.ctx.db, { root: byPolicy.root })).toMatchObject({ root: expect.arrayContaining(['reports']) }) // prettier-ignore
     await server.clock.advance(hour + 1)
     const fresh = [await alice.send(byPolicy.room, 'fresh'), await alice.send(byTimer.room, 'fresh')]
     const count = byPolicy.messages.length + byTimer.messages.length
@@ -175,6 +180,8 @@ describe('promise 2: within a sweep no row contains or points to it', () => {
     const ids = [...byPolicy.messages, ...byTimer.messages].map((id, index) => [`event ${index}`, id] as const)
     const texts = { cherry: 'cherry', damson: 'damson', ...Object.fromEntries(ids) }
     expect(await tablesThatHold(server.ctx.db, texts)).toEqual({})
+    const { event_reports: reports } = await admin.get('/_synapse/admin/v1/event_reports', { limit: 2 })
+    expect(reports).toMatchObject([byTimer, byPolicy].map(({ room }) => ({ room_id: room, event_id: null, sender: alice.userId, reason: 'it was rude' }))) // prettier-ignore
     for (const [index, { room }] of [byPolicy, byTimer].entries()) {
       // What is left is the one message that came since.
       expect([await unread(room), await unread(room, { since })]).toEqual([1, 1])
@@ -247,6 +254,25 @@ describe('promise 4: old names, topics, avatars and display names go too', () =>
     await carol.send(room, 'hello')
     await alice.kick(room, carol.userId)
     expect(await sweep(server.ctx)).not.toBeNull()
+  })
+
+  it('promise 4: also for those who have not answered an invitation', async () => {
+    const [bob, carol] = [await register(server), await register(server)]
+    await alice.put(path`/profile/${alice.userId}/displayname`, { displayname: 'first olive' })
+    const room = await alice.createRoom({ name: 'first olive', topic: 'first olive', initial_state: [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }] }) // prettier-ignore
+    await alice.invite(room, bob.userId)
+    await carol.post(path`/knock/${room}`)
+    const told = async (person: Person, kind: string) => JSON.stringify(at(await person.sync(), 'rooms', kind, room))
+    expect(await told(bob, 'invite')).toContain('first olive')
+    expect(await told(carol, 'knock')).toContain('first olive')
+    await alice.setState(room, 'm.room.name', { name: 'second olive' })
+    const topic = await alice.setState(room, 'm.room.topic', { topic: 'rude olive' })
+    await alice.redact(room, topic)
+    await alice.put(path`/profile/${alice.userId}/displayname`, { displayname: 'second olive' })
+    for (const [person, kind] of [[bob, 'invite'], [carol, 'knock']] as const) {
+      const now = await told(person, kind)
+      expect([now.includes('first olive'), now.includes('rude olive'), now.includes('second olive')]).toEqual([false, false, true]) // prettier-ignore
+    } // prettier-ignore
   })
 
   it('promise 4: not in a room where messages have no end', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { inventory } from '../../src/privacy/inventory.ts'
 import { isJsonObject, type JsonObject } from '../../src/protocol/json.ts'
+import { registerAdmin } from '../admin/people.ts'
 import { exchange } from '../harness/exchange.ts'
 import { at, objectsAt, type Person, register } from '../harness/people.ts'
 import { tablesThatHold } from '../harness/scan.ts'
@@ -41,6 +42,15 @@ describe('promise 19: the report of what the server knows about you', () => {
       const others = ['name', 'oldName', 'avatar', 'topic', 'id'].includes(mark) ? ['memberships'] : []
       expect([mark, missing.filter(table => !others.includes(table))]).toEqual([mark, []])
     }
+  })
+
+  it('promise 19: and what administrators ordered about you', async () => {
+    const [dora, admin] = [await register(server, 'dora-of-the-canaries'), await registerAdmin(server)]
+    await admin.post(`/_synapse/admin/v1/user/${encodeURIComponent(dora.userId)}/redact`, { rooms: [] })
+    const found = (await tablesThatHold(server.ctx.db, { id: dora.userId }))['id'] ?? []
+    expect(found).toContain('background_jobs')
+    const reported = reportedIn(await dora.get('/_lethe/client/v1/report'), dora.userId)
+    expect(found.filter(table => !reported.includes(table))).toEqual([])
   })
 
   it('promise 19: counts what the database has, table by table', async () => {

@@ -22,8 +22,10 @@ export const administrationTables: Inventory<'admin_audit' | 'background_jobs' |
     purpose: 'Work that administrators ordered and that takes longer than a request, with how far it has come.',
     whose: 'server',
     lifetime: { days: lifetimeDays.background_jobs },
-    ways: byUserNumber,
-    erasure: { kept: 'What you ordered as an administrator, for seven days, so that it comes to its end.' },
+    ways: [{ number: 'user_number' }, { name: 'target' }],
+    erasure: {
+      kept: 'What you ordered as an administrator, or one ordered about you, for seven days, so that it comes to its end.',
+    },
     columns: {
       job_id: plain('Its name in requests about it.'),
       kind: plain('What is being done.'),
@@ -50,7 +52,8 @@ export const administrationTables: Inventory<'admin_audit' | 'background_jobs' |
     },
   },
   reports: {
-    purpose: 'Events, rooms and users that users of this server reported to its administrators.',
+    purpose:
+      'Events, rooms and users that users of this server reported to its administrators. What others reported of you is not shown to you: it would tell by whom.',
     whose: 'user',
     lifetime: { days: lifetimeDays.reports },
     // To those who were reported it is not theirs: it would tell them by whom.
@@ -61,7 +64,7 @@ export const administrationTables: Inventory<'admin_audit' | 'background_jobs' |
       report_number: plain('Its name in requests about it.'),
       user_number: userNumber,
       room_number: roomNumber,
-      event_id: plain('The event that was reported.'),
+      event_id: personal('The event that was reported, as long as it is there.'),
       reported_number: personal('The user who was reported, or who sent the event.'),
       reason: personal('What the reporter wrote; sealed.'),
       score: plain('How bad it is in the words of old clients, 0 to -100.'),

@@ -153,7 +153,6 @@ export const roomTables: Inventory<RoomTables> = {
       event_number: eventNumber,
       position: logPosition,
       is_forgotten: personal('Whether the user wants to hear no more of it.'),
-      stripped_state: personal('What one who is invited is told of the room, the inviting user among it; sealed.'),
     },
   },
   event_relations: {

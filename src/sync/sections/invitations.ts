@@ -1,9 +1,10 @@
 import { includesRoom } from '../../protocol/filters.ts'
 import { type UserId } from '../../protocol/identifiers.ts'
+import { roomHead } from '../../rooms/head.ts'
 import { blocksInvitations } from '../../rooms/invite.ts'
+import { toldState } from '../../rooms/told-state.ts'
 import { eventsByNumber } from '../../storage/events.ts'
 import { membershipsOf } from '../../storage/memberships.ts'
-import { strippedStatesOf } from '../../storage/sync-rooms.ts'
 import { type Stay } from '../source.ts'
 import { type Sync } from './rooms.ts'
 
@@ -18,7 +19,7 @@ export interface InvitationTexts {
  * room invites from ignored users to clients"; none at all are sent to those who block them. https://spec.matrix.org/v1.19/client-server-api/#stripped-state
  */
 export async function invitationTexts(sync: Sync, stays: readonly Stay[]): Promise<InvitationTexts> {
-  const { request, source } = sync
+  const { request } = sync
   const { filter, caller } = request
   const pending = stays.filter(stay => stay.membership === 'invite' || stay.membership === 'knock')
   const included = pending.filter(stay => includesRoom(filter.room, stay.roomId))
@@ -26,12 +27,12 @@ export async function invitationTexts(sync: Sync, stays: readonly Stay[]): Promi
   const isBlocking = hasInvitation && (await blocksInvitations(sync.ctx, caller.userNumber))
   const wanted = isBlocking ? included.filter(stay => stay.membership !== 'invite') : included
   if (wanted.length === 0) return { invite: new Map(), knock: new Map() }
-  const stripped = await strippedStatesOf(source.reader, sync.ctx.numbers.sealer, caller.userNumber, wanted.map(stay => stay.roomNumber)) // prettier-ignore
   const senders = sync.ignored.size === 0 ? null : await inviters(sync)
   const invite = new Map<string, string>()
   const knock = new Map<string, string>()
   for (const { roomId, roomNumber, membership } of wanted) {
-    const events = stripped.get(roomNumber) ?? '[]'
+    const head = await roomHead(sync.ctx, roomId)
+    const events = JSON.stringify(head ? toldState(head, caller.userId) : [])
     const sender = senders?.get(roomNumber)
     if (membership === 'knock') knock.set(roomId, `{"knock_state":{"events":${events}}}`)
     else if (sender === undefined || !sync.ignored.has(sender)) invite.set(roomId, `{"invite_state":{"events":${events}}}`) // prettier-ignore
