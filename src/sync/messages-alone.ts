@@ -88,6 +88,8 @@ function messagesOfOneRoom(
   let roomId: RoomId | null = null
   const events: StoredEvent[] = []
   for (const entry of tail.entriesAfter(after)) {
+    // Something of a room may have been deleted since it came.
+    if (entry.kind === 'room') return null
     if (entry.kind !== 'event' && entry.kind !== 'receipt') continue
     if (!user.rooms.has(entry.roomId)) {
       // Whose devices one is told of may change with the members of any room.

@@ -50,12 +50,16 @@ export function tailSource(ctx: Context, { tail }: Live, user: KnownUser, caller
       return [...items.values()]
     },
     async newestEvents(spans, limit) {
-      const older = spans.filter(span => !tail.covers(span.after))
-      const found = await newestEvents(bulk, numbers, older, limit)
+      const older: (typeof spans)[number][] = []
+      const covered: { readonly span: (typeof spans)[number]; readonly roomId: RoomId }[] = []
       for (const span of spans) {
-        if (!tail.covers(span.after)) continue
         const roomId = await roomIdOf(span.roomNumber)
-        if (roomId === null) continue
+        // What was deleted in a room since is still in the ring.
+        if (roomId !== null && tail.coversRoom(roomId, span.after)) covered.push({ span, roomId })
+        else older.push(span)
+      }
+      const found = await newestEvents(bulk, numbers, older, limit)
+      for (const { span, roomId } of covered) {
         const entries = tail.eventsOf(roomId, span.after, Math.min(span.upTo, to)).slice(-limit).reverse()
         found.set(span.roomNumber, await Promise.all(entries.map(entry => current(ctx, tail, entry.stored))))
       }

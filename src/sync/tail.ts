@@ -60,6 +60,8 @@ export class Tail {
   readonly #rooms = new Map<RoomId, RoomTail>()
   readonly #users = new Map<UserId, UserNews[]>()
   readonly #deviceLists: Placed<'device_list'>[] = []
+  /** By room, where the newest entry stands that says that things of it were deleted: what was said before is asked of the database. */
+  readonly #roomFloors = new Map<RoomId, number>()
   /** Events that were pruned lately, by number: entries older than the redaction show them as they were. */
   readonly #pruned = new Map<number, { readonly by: StoredEvent; readonly position: number }>()
   readonly #limitBytes: number
@@ -73,6 +75,11 @@ export class Tail {
   /** True if everything after `position` is here. */
   covers(position: number): boolean {
     return position >= this.floor
+  }
+
+  /** True if everything of a room after `position` is here, as it stands by now. */
+  coversRoom(roomId: RoomId, position: number): boolean {
+    return this.covers(position) && position >= (this.#roomFloors.get(roomId) ?? this.floor)
   }
 
   /** Adds the next entries of the log. */
@@ -157,10 +164,12 @@ export class Tail {
       case 'device_list':
         this.#deviceLists.push(entry)
         break
+      case 'room':
+        this.#roomFloors.set(entry.roomId, entry.position)
+        break
       case 'session':
       case 'profile':
       case 'erasure':
-      case 'room':
       case 'gone':
         break
     }
@@ -196,10 +205,12 @@ export class Tail {
       case 'device_list':
         this.#deviceLists.shift()
         break
+      case 'room':
+        if (this.#roomFloors.get(entry.roomId) === entry.position) this.#roomFloors.delete(entry.roomId)
+        break
       case 'session':
       case 'profile':
       case 'erasure':
-      case 'room':
       case 'gone':
         break
     }

@@ -271,6 +271,7 @@ describe('the purge of a room’s history', () => {
     const user = await register(server)
     const room = await user.createRoom()
     const sent: string[] = []
+    const since = await user.now()
     for (let count = 0; count < 4; count++) sent.push(await user.send(room, `m${count}`))
     const target = path`/purge_history/${room}/${sent[2] ?? ''}`
     const shown = async () =>
@@ -279,6 +280,8 @@ describe('the purge of a room’s history', () => {
     expect(await shown()).toBe(4)
     await purge(target, { delete_local_events: true })
     expect(await shown()).toBe(2)
+    // Nor is it told from memory to whoever has not synced since.
+    expect(JSON.stringify(await user.sync({ since }))).not.toContain('"m0"')
     expect((await user.request('GET', path`/rooms/${room}/event/${sent[0] ?? ''}`)).status).toBe(404)
     await user.state(room, 'm.room.create')
     await user.send(room, 'still going')

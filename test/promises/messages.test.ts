@@ -300,6 +300,21 @@ describe('promise 9: a policy takes effect within a sweep, retroactively, and cl
     expect(await status()).toBe(404)
   })
 
+  it('promise 9: lengthening brings nothing back to a sync that goes on, either', async () => {
+    const room = await alice.createRoom()
+    const since = await alice.now()
+    await alice.send(room, 'damson plum')
+    await alice.send(room, 'later')
+    expect(JSON.stringify(await alice.sync({ since }))).toContain('damson plum')
+    await server.clock.advance(2 * hour)
+    await setRetentionOverride(server.ctx, room as RoomId, { maxLifetime: hour, minLifetime: null })
+    await sweep(server.ctx)
+    await clearRetentionOverride(server.ctx, room as RoomId)
+    const fresh = await alice.send(room, 'fresh')
+    const told = JSON.stringify(await alice.sync({ since }))
+    expect([told.includes('damson plum'), told.includes(fresh)]).toEqual([false, true])
+  })
+
   it('promise 9: refuses policies that nobody can mean, when they are set and when a room is made', async () => {
     const again = await server.restart({ retention: { limits: { max_lifetime: { min: '1h', max: '30d' } } } })
     server = again
