@@ -5,11 +5,11 @@ import { type JsonObject } from '../protocol/json.ts'
 import { type Account, accountByNumber, lockAccount } from '../storage/accounts.ts'
 import { type Tx } from '../storage/database.ts'
 import {
-  deleteDeviceKeys, deleteDevices, deviceOf, type DeviceChoice, insertDevice, isCrossSigningKeyId,
+  deleteDevices, deviceOf, type DeviceChoice, insertDevice, isCrossSigningKeyId,
 } from '../storage/devices.ts' // prettier-ignore
 import { type Announcement } from '../storage/log-changes.ts'
 import {
-  cameWithToken, deleteTokensOfDevice, deleteTokensOfOtherRefreshes, hasLiveToken, insertAccessToken, insertRefreshFamily,
+  cameWithToken, deleteTokensOfDevice, deleteTokensOfOtherRefreshes, insertAccessToken, insertRefreshFamily,
   lockRefreshFamily, type RefreshFamily, rotateRefreshFamily,
 } from '../storage/tokens.ts' // prettier-ignore
 import { accountLocked } from './authenticate.ts'
@@ -96,9 +96,9 @@ export function openSession(ctx: Context, account: Account, request: SessionRequ
 }
 
 /**
- * Writes device and tokens. A device that is known gets new tokens in place of its old ones. If the old ones were still
- * good, somebody else goes on under its name, and its keys and messages are deleted; a client that was only logged out
- * softly comes back with the keys that it has. https://spec.matrix.org/v1.19/client-server-api/#soft-logout
+ * Writes device and tokens. A device that is known gets new tokens in place of its old ones, and goes on with its keys: bots log
+ * in at each start, and publish their keys once. Whoever has not got them uploads others.
+ * https://spec.matrix.org/v1.19/client-server-api/#relationship-between-access-tokens-and-devices
  */
 export async function insertSession(
   ctx: Context,
@@ -108,16 +108,11 @@ export async function insertSession(
   request: SessionRequest,
 ): Promise<OpenSession> {
   const { userId, userNumber } = account
-  const nowTs = ctx.clock.now()
   // The letters are a device ID.
   const deviceId = request.deviceId ?? (ctx.random.letters(newDeviceIdLetters) as DeviceId)
   if (request.deviceId !== null) {
     if (await isCrossSigningKeyId(tx, userNumber, deviceId)) throw forbidden('That device ID is taken by a key')
     if (await deviceOf(tx, ctx.numbers.sealer, userNumber, deviceId)) {
-      if (await hasLiveToken(tx, userNumber, deviceId, nowTs)) {
-        await deleteDeviceKeys(tx, userNumber, deviceId)
-        announce({ kind: 'device_list', userId })
-      }
       await deleteTokensOfDevice(tx, userNumber, deviceId)
       announce({ kind: 'session', userId })
     }
@@ -135,12 +130,12 @@ export async function insertSession(
       deviceId,
       currentHash: refresh.hash,
       previousHash: null,
-      expiresTs: nowTs + refreshTokenLifetimeMs,
+      expiresTs: ctx.clock.now() + refreshTokenLifetimeMs,
     })
   }
   await insertAccessToken(tx, userNumber, deviceId, {
     hash: access.hash,
-    expiresTs: refresh ? nowTs + accessTokenLifetimeMs : null,
+    expiresTs: refresh ? ctx.clock.now() + accessTokenLifetimeMs : null,
     refreshHash: refresh?.hash ?? null,
   })
   return {

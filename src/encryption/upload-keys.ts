@@ -8,7 +8,7 @@ import { parseJson } from '../protocol/json-reader.ts'
 import { type Tx } from '../storage/database.ts'
 import { deviceKeysOf, lockDevice, storeDeviceKeys } from '../storage/device-keys.ts'
 import {
-  countOneTimeKeys, insertOneTimeKeys, type NamedKey, oneTimeKeysNamed, storeFallbackKeys, unclaimedAmong,
+  countOneTimeKeys, deleteKeysToClaim, insertOneTimeKeys, type NamedKey, oneTimeKeysNamed, storeFallbackKeys, unclaimedAmong,
   unusedFallbackAlgorithms,
 } from '../storage/one-time-keys.ts' // prettier-ignore
 import { type Reader } from '../storage/database.ts'
@@ -32,8 +32,9 @@ export interface KeyUpload {
 
 /**
  * Publishes keys of the caller's own device: all of them or none. A one-time key that is there already is fine, and so is one
- * that was handed out, which does not come back; another key under its name is refused; a fallback key replaces the one before. Everybody who shares a room with the user hears of new
- * identity keys. Returns how many unclaimed one-time keys the device has then, by algorithm.
+ * that was handed out, which does not come back; another key under its name is refused; a fallback key replaces the one before.
+ * Everybody who shares a room with the user hears of new identity keys; the one-time and fallback keys of those before go. Returns
+ * how many unclaimed one-time keys the device has then, by algorithm.
  *
  * A signature of the device must be right where there is one, and one-time keys of a signed kind must have it. Device keys
  * without any are taken: no client trusts them, so they harm nobody but their owner.
@@ -65,8 +66,13 @@ export async function uploadKeys(ctx: Context, caller: User, upload: KeyUpload):
     ctx.log.transact(async (tx, announce) => {
       if (!(await lockDevice(tx, userNumber, deviceId))) throw unknownToken()
       if (deviceKeys !== null) {
+        const before = await deviceKeysOf(tx, ctx.numbers.sealer, userNumber, deviceId)
         const isChanged = await storeDeviceKeys(tx, userNumber, deviceId, canonicalJson(deviceKeys))
         if (isChanged) announce({ kind: 'device_list', userId: caller.userId })
+        if (before && !isSameIdentity(before.keys, deviceKeys)) {
+          await deleteKeysToClaim(tx, userNumber, deviceId)
+          await note(tx, [caller.userId])
+        }
       }
       await addOneTimeKeys(tx, userNumber, deviceId, oneTimeKeys)
       await storeFallbackKeys(tx, userNumber, deviceId, fallbackKeys)
@@ -99,6 +105,11 @@ function sum(numbers: Iterable<number>): number {
   let total = 0
   for (const number of numbers) total += number
   return total
+}
+
+/** False if somebody else goes on under the name of a device: what was encrypted with its other keys, nobody could read. */
+function isSameIdentity(before: JsonObject, now: JsonObject): boolean {
+  return isJsonObject(before.keys) && isJsonObject(now.keys) && canonicalJson(before.keys) === canonicalJson(now.keys)
 }
 
 const invalidSignature = (what: string) => new MatrixError('M_INVALID_SIGNATURE', `${what} has an invalid signature`)

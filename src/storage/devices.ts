@@ -102,19 +102,6 @@ export async function insertDevice(
     .execute()
 }
 
-/** Deletes the keys of a device that goes on living under new management: what they encrypt to, nobody may be able to read. */
-export async function deleteDeviceKeys(tx: Tx, userNumber: number, deviceId: DeviceId): Promise<void> {
-  const tables = ['device_keys', 'one_time_keys', 'fallback_keys', 'to_device_messages'] as const
-  for (const table of tables) {
-    await tx.deleteFrom(table).where('user_number', '=', userNumber).where('device_id', '=', deviceId).execute()
-  }
-  await tx
-    .deleteFrom('key_signatures')
-    .where('target_number', '=', userNumber)
-    .where('target_key', '=', deviceId)
-    .execute()
-}
-
 /** False if the user has no such device. */
 export async function renameDevice(
   tx: Tx,

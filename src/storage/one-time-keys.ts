@@ -31,6 +31,13 @@ export async function oneTimeKeysNamed(
   return rows.map(row => ({ algorithm: row.algorithm, keyId: row.key_id, key: row.key }))
 }
 
+/** Deletes what could be claimed of a device. The device must be locked. */
+export async function deleteKeysToClaim(tx: Tx, userNumber: number, deviceId: DeviceId): Promise<void> {
+  for (const table of ['one_time_keys', 'fallback_keys'] as const) {
+    await tx.deleteFrom(table).where('user_number', '=', userNumber).where('device_id', '=', deviceId).execute()
+  }
+}
+
 /** Adds one-time keys behind those that are there, in their order. The device must be locked, and their names be free. */
 export async function insertOneTimeKeys(
   tx: Tx,

@@ -82,24 +82,6 @@ export async function insertAccessToken(
     .execute()
 }
 
-/** True if the device has an access token that is good at `nowTs`. */
-export async function hasLiveToken(
-  reader: Reader,
-  userNumber: number,
-  deviceId: DeviceId,
-  nowTs: number,
-): Promise<boolean> {
-  const row = await reader
-    .selectFrom('access_tokens')
-    .select('user_number')
-    .where('user_number', '=', userNumber)
-    .where('device_id', '=', deviceId)
-    .where(({ eb, or }) => or([eb('expires_ts', 'is', null), eb('expires_ts', '>', nowTs)]))
-    .limit(1)
-    .executeTakeFirst()
-  return row !== undefined
-}
-
 /** Deletes the device's access tokens and its refresh token. */
 export async function deleteTokensOfDevice(tx: Tx, userNumber: number, deviceId: DeviceId): Promise<void> {
   for (const table of ['access_tokens', 'refresh_tokens'] as const) {

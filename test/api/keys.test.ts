@@ -367,8 +367,13 @@ describe('the counts of keys in /sync', () => {
     expect(await counts(person)).toEqual([0, []])
     await person.post('/keys/upload', { one_time_keys: device.oneTimeKeys(3) })
     expect(await counts(person)).toEqual([3, []])
-    // Somebody else goes on under the device's name.
-    const successor = await person.login({ device_id: person.deviceId })
-    expect(await counts(successor)).toEqual([0, []])
+    // The same device logs in again; then somebody else goes on under its name.
+    const again = await person.login({ device_id: person.deviceId })
+    expect(await counts(again)).toEqual([3, []])
+    await again.post('/keys/upload', { device_keys: device.deviceKeys() })
+    expect(await counts(again)).toEqual([3, []])
+    await again.post('/keys/upload', { device_keys: new OlmDevice(again).deviceKeys() })
+    expect(await counts(again)).toEqual([0, []])
+    expect(claimedKey(await claim(asker, again), again)).toBeNull()
   })
 })
