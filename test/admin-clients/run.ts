@@ -58,7 +58,7 @@ class Run {
       if (!out.includes(refusal)) problems.push('it was not refused')
     } else if (code !== 0) problems.push(`it ended with ${code}`)
     // Some commands look first whether there is something, and say so.
-    else if (/M_[A-Z]+/.test(out.trim().split('\n').at(-1) ?? '')) problems.push('it was refused')
+    else if (/\bM_[A-Z]{3}/.test(out.trim().split('\n').at(-1) ?? '')) problems.push('it was refused')
     else if (shape !== undefined && answer === null) problems.push('there is no JSON in its output')
     else {
       if (shape !== undefined) problems.push(...shapeProblems(answer, shape))
