@@ -76,12 +76,12 @@ export async function migrate(
     await client.query('SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0')
     await lock(client)
     await client.query(makeMigrationsTable)
-    const todo = missingFrom(migrations, await applied(client))
-    for (const [index, migration] of todo.entries()) {
-      onProgress({ name: migration.name, step: index + 1, total: todo.length })
+    const missing = missingFrom(migrations, await applied(client))
+    for (const [index, migration] of missing.entries()) {
+      onProgress({ name: migration.name, step: index + 1, total: missing.length })
       await applyOrExplain(client, migration)
     }
-    return todo.map(migration => migration.name)
+    return missing.map(migration => migration.name)
   } finally {
     // Closing the session drops its settings and its lock, whatever happened.
     client.release(true)
